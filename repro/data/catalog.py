@@ -1,0 +1,174 @@
+"""The table of clips of a data set: clip, path, label, class, group, part.
+
+The official split decides train and test; a validation part is carved from train, whole groups at a time (UCF101: the
+group in the file name; HMDB51: the source film; `folder`: what an expression finds), and the test part stays as it is.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from repro.data.annotations import DATASETS, LAYOUTS, Clip
+from repro.errors import ReproError, unknown
+
+PARTS = ("train", "val", "test")
+UCF101 = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}  # train, test; 13,320 in each split
+OFFICIAL = {  # counts a part, and classes, as published
+    "ucf101": {k: {"train": a, "test": b, "classes": 101} for k, (a, b) in UCF101.items()},
+    "hmdb51": {k: {"train": 3570, "test": 1530, "unused": 1666, "classes": 51} for k in (1, 2, 3)},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """The clips of one split of a data set.
+
+    table: one row a clip, sorted by name, columns clip (unique name, 'class/stem'), path (absolute), label (0-based
+    index into `classes`), class, group, part ('train', 'val' or 'test').
+    excluded: names of clips left out because their files are missing (`allow_missing`).
+    id: 16 hex digits over data set, split, classes and, of each clip, name, label, group, part and file size, but not
+    the place: a moved copy keeps it, and two folders that differ in anything seen here do not share it.
+    """
+
+    dataset: str
+    split: int
+    classes: tuple[str, ...]
+    table: pd.DataFrame
+    excluded: tuple[str, ...]
+    id: str
+
+    def part(self, name: str) -> pd.DataFrame:
+        """The rows of part 'train', 'val' or 'test', numbered from 0."""
+        if name not in PARTS:
+            raise unknown("part", name, PARTS)
+        return self.table[self.table["part"] == name].reset_index(drop=True)
+
+
+def load(
+    dataset: str,
+    root: Path | str,
+    split: int = 1,
+    *,
+    group: str | None = None,
+    val_fraction: float = 0.1,
+    folds: int = 3,
+    allow_missing: bool = False,
+) -> Catalog:
+    """Reads the clips of `dataset` below `root` (for what has to lie there, see `annotations.LAYOUTS`).
+
+    split: 1 to 3 (UCF101, HMDB51), those present (synthetic), or 1 to `folds` (folder: the fold left out as test part).
+    group: for folder, a regular expression searched in the file name, with the group in `(?P<group>...)`; without one,
+    each clip is a group of its own.
+    val_fraction: share of the training clips that becomes the validation part, in whole groups; 0 for none. It is
+    carved from the full lists, so a clip's part does not depend on which files are missing.
+    allow_missing: go on without the listed clips whose files are absent, and name them in `Catalog.excluded`.
+    Raises ReproError on anything that contradicts the above, with file and line where there is one.
+    """
+    if dataset not in DATASETS:
+        raise unknown("data set", dataset, DATASETS)
+    if not 0 <= val_fraction < 1:
+        raise ReproError(f"val_fraction is {val_fraction}; give a share of the training clips, from 0 to below 1")
+    if dataset != "folder" and (group or folds != 3):
+        raise ReproError(
+            f"group={group!r}, folds={folds}: only 'folder' takes them, {dataset} brings groups and splits"
+        )
+    root = Path(root).expanduser().absolute()
+    layout = LAYOUTS.get(dataset, {})
+    absent = [name for name in layout if not (root / name).is_dir()]
+    if not root.is_dir() or absent:
+        holds = " and ".join(f"{name}/ ({what})" for name, what in layout.items()) or "class/video files"
+        what = f"it lacks {' and '.join(absent)}" if root.is_dir() else "there is no such folder"
+        raise ReproError(f"{dataset}: the data root {root} has to hold {holds}, but {what}")
+    classes, clips = DATASETS[dataset](root, split, group, folds)
+    if dataset in OFFICIAL:
+        found = {**Counter(clip.part for clip in clips), "classes": len(classes)}
+        if found != OFFICIAL[dataset][split]:
+            raise ReproError(
+                f"{dataset} split {split}: the lists below {root} give {found}, the official ones give "
+                f"{OFFICIAL[dataset][split]}; fetch the official annotation files again"
+            )
+    clips = carve(sorted(clip for clip in clips if clip.part != "unused"), val_fraction)
+    return _catalog(dataset, split, classes, clips, root, allow_missing)
+
+
+def _catalog(
+    dataset: str, split: int, classes: list[str], clips: list[Clip], root: Path, allow_missing: bool
+) -> Catalog:
+    sizes = [_size(clip.path) for clip in clips]
+    excluded = tuple(clip.name for clip, size in zip(clips, sizes, strict=True) if size is None)
+    if excluded and (not allow_missing or len(excluded) == len(clips)):
+        remedy = "" if len(excluded) == len(clips) else ", or set allow_missing to go on without them"
+        raise ReproError(
+            f"{dataset} split {split}: {len(excluded)} of {len(clips)} clips have no readable video file below {root}: "
+            f"{', '.join(excluded[:5])}{', ...' if len(excluded) > 5 else ''}; put them there{remedy}"
+        )
+    label = {name: i for i, name in enumerate(classes)}
+    rows = [
+        (clip.name, str(clip.path), label[clip.cls], clip.cls, clip.group, clip.part)
+        for clip, size in zip(clips, sizes, strict=True)
+        if size is not None
+    ]
+    kept = [(name, label, group, part) for name, _, label, _, group, part in rows]
+    content = [dataset, split, classes, kept, [size for size in sizes if size is not None]]
+    identity = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+    table = pd.DataFrame(rows, columns=["clip", "path", "label", "class", "group", "part"])
+    return Catalog(dataset, split, tuple(classes), table, excluded, identity)
+
+
+def _size(path: Path) -> int | None:
+    """Size of a regular file in bytes, None where there is none that can be reached."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def carve(clips: list[Clip], fraction: float) -> list[Clip]:
+    """Moves whole groups from train to val until val holds as near to `fraction` of the training clips as they allow.
+
+    The class with the smallest share in val gives next, its groups in the order of their hashes, so that the outcome
+    depends on names only. Groups that hold more than twice its due of a class come last: 41 of the 70 training clips
+    of HMDB51's smile (split 1) are one source. At least one group moves and every class keeps a training clip, else
+    ReproError.
+    """
+    train = [clip for clip in clips if clip.part == "train"]
+    total, moved, val = Counter(clip.cls for clip in train), Counter(), set()
+    if not fraction:
+        return clips
+    members = defaultdict(Counter)  # clips of each class in a group
+    for clip in train:
+        members[clip.group][clip.cls] += 1
+
+    def order(group: str) -> tuple[bool, bytes]:
+        large = any(n > max(1, 2 * fraction * total[cls]) for cls, n in members[group].items())
+        return large, hashlib.sha256(os.fsencode(group)).digest()
+
+    waiting = {cls: [] for cls in sorted(total)}
+    for group in sorted(members, key=order, reverse=True):  # popped from the end
+        for cls in members[group]:
+            waiting[cls].append(group)
+    goal = fraction * len(train)
+    while waiting:
+        cls = min(waiting, key=lambda c: (moved[c] / total[c], c))
+        if not waiting[cls]:
+            del waiting[cls]
+            continue
+        group = waiting[cls].pop()
+        here = moved.total()
+        nearer = not val or abs(here + members[group].total() - goal) < abs(here - goal)
+        if group not in val and nearer and all(moved[c] + n < total[c] for c, n in members[group].items()):
+            val.add(group)
+            moved.update(members[group])
+    if not val:
+        raise ReproError(
+            f"no validation part can be carved from {len(train)} training clips in {len(members)} groups: some class "
+            "would lose all of its clips; set val_fraction to 0, or bring more groups"
+        )
+    return [clip._replace(part="val") if clip.part == "train" and clip.group in val else clip for clip in clips]

@@ -1,0 +1,196 @@
+"""Decoding: generated files whose frames carry their number, and the real clips, good and bad."""
+
+import cv2
+import numpy as np
+import pytest
+
+from repro.data import video
+from repro.errors import ReproError
+
+BAD = {
+    "corrupted.mp4": "28 frames (the container says 50)",
+    "av1_video.mkv": "0 frames decode (the container says 125)",
+}
+
+
+def write(path, count, size=(64, 48), fourcc="MJPG"):
+    """Frame i is a grey of 8 i, its left half in pure red so that the order of channels shows."""
+    movie = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*fourcc), 10, size)
+    for i in range(count):
+        frame = np.full((size[1], size[0], 3), 8 * i, np.uint8)
+        frame[:, : size[0] // 2] = (0, 0, 255)  # BGR
+        movie.write(frame)
+    movie.release()
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("video") / "Chanta![_x_]%d a.avi", 25)
+
+
+def levels(frames):
+    return np.round(frames[:, :, 48:].mean(axis=(1, 2, 3)) / 8).astype(int).tolist()
+
+
+def test_reads_every_frame_in_order_as_rgb(clip):
+    frames = video.read(clip)
+    assert frames.shape == (25, 48, 64, 3)
+    assert frames.dtype == np.uint8
+    assert levels(frames) == list(range(25))
+    assert (frames[:, :, :20, 0] > 220).all()
+    assert (frames[:, :, :20, 1:] < 40).all()
+    np.testing.assert_array_equal(np.stack(list(video.frames(str(clip)))), frames)
+
+
+@pytest.mark.parametrize("indices", [[3], [0, 24], [7, 2, 2, 19], range(4, 20), np.array([24])])
+def test_reads_the_frames_asked_for(clip, indices):
+    assert levels(video.read(clip, indices)) == list(indices)
+
+
+@pytest.mark.parametrize("fourcc", ["mp4v", "XVID"])
+def test_numbering_holds_with_frames_between_key_frames(tmp_path, fourcc):
+    path = write(tmp_path / ("a.mp4" if fourcc == "mp4v" else "a.avi"), 25, fourcc=fourcc)
+    assert levels(video.read(path)) == list(range(25))
+    assert levels(video.read(path, [11, 23])) == [11, 23]
+
+
+def test_indices_out_of_range_are_errors(clip):
+    with pytest.raises(ReproError, match=r"frame 25 asked for, but 25 frames decode \(the container says 25\)"):
+        video.read(clip, [3, 25])
+    for indices in ([-1], []):
+        with pytest.raises(ReproError, match="at least one, none below 0"):
+            video.read(clip, indices)
+
+
+def test_what_is_no_video_is_an_error_and_quiet(tmp_path, capfd):
+    text, empty, none = tmp_path / "text.avi", tmp_path / "empty.avi", tmp_path / "none.avi"
+    text.write_text("not a video")
+    empty.touch()
+    write(none, 0)
+    for path, message in {text: "not a video", empty: "0 bytes", none: "0 frames decode"}.items():
+        with pytest.raises(ReproError, match=message) as error:
+            video.read(path)
+        assert str(path) in str(error.value)
+    for path in (tmp_path / "absent.avi", tmp_path):
+        with pytest.raises(ReproError, match="no such video file"):
+            next(video.frames(path))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("kept", "whole"), [(1.0, True), (0.93, True), (0.85, False), (0.7, False)])
+def test_a_file_cut_short_is_an_error(clip, tmp_path, kept, whole):
+    path, data = tmp_path / "cut.avi", clip.read_bytes()
+    path.write_bytes(data[: int(kept * len(data))])
+    if whole:
+        assert 23 <= len(video.read(path)) <= 25
+    else:
+        with pytest.raises(ReproError, match=r"cut.avi: decoding stops after \d+ frames \(the container says 25\)"):
+            video.read(path)
+
+
+@pytest.mark.parametrize(
+    ("count", "said", "broken", "passes"),
+    [
+        (50, 50, False, True),
+        (51, 50, False, True),
+        (48, 50, False, True),  # two packets without a picture
+        (47, 50, False, False),
+        (190, 200, False, True),  # 5 %
+        (189, 200, False, False),
+        (49, 50, True, False),  # frames follow the one that failed
+        (5, -1, False, True),  # the container knows no count
+        (0, -1, False, False),
+    ],
+)
+def test_tolerance(count, said, broken, passes):
+    if passes:
+        video._check_end("x.avi", count, said, broken)
+    else:
+        with pytest.raises(ReproError, match=rf"x.avi: .*{count} frames"):
+            video._check_end("x.avi", count, said, broken)
+
+
+def test_a_failure_before_the_end_is_an_error_however_late(monkeypatch):
+    class Capture:
+        grabbed = iter([True] * 99 + [False] + [True] * 9)  # one frame of 100 fails, which the tolerance would pass
+
+        def grab(self):
+            return next(self.grabbed)
+
+        def retrieve(self):
+            return True, np.zeros((4, 4, 3), np.uint8)
+
+        def get(self, _):
+            return 100.0
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr(video, "_open", lambda path: Capture())
+    with pytest.raises(ReproError, match=r"x.avi: decoding stops after 99 frames \(the container says 100\)"):
+        video.read("x.avi")
+
+
+def test_frames_share_one_shape_where_the_stream_changes_size(tmp_path):
+    images = [np.full((*size, 3), 100, np.uint8) for size in [(48, 64)] * 3 + [(64, 96)] * 2]
+    path = tmp_path / "x.mjpeg"
+    path.write_bytes(b"".join(cv2.imencode(".jpg", image)[1].tobytes() for image in images))
+    assert video.read(path).shape == (5, 48, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("video_90.mov", (3, 568, 320, 3)),  # stored as 320 x 568, height x width, with a rotation flag of 90 degrees
+        ("unordered.mov", (4, 50, 50, 3)),
+        ("h264_10bits.mp4", (30, 200, 200, 3)),
+        ("h265_video.mp4", (10, 128, 128, 3)),
+    ],
+)
+def test_edge_cases_decode(real_data, name, shape):
+    assert video.read(real_data / "edge_cases" / name).shape == shape
+
+
+def test_rotation_is_honoured(real_data):
+    path = real_data / "edge_cases" / "video_90.mov"
+    raw = cv2.VideoCapture(str(path))
+    raw.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+    stored = cv2.cvtColor(raw.read()[1], cv2.COLOR_BGR2RGB)
+    assert stored.shape == (320, 568, 3)
+    np.testing.assert_array_equal(video.read(path)[0], np.rot90(stored, -1))  # clockwise
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_edge_cases_that_do_not_decode(real_data, name, capfd):
+    with pytest.raises(ReproError) as error:
+        video.read(real_data / "edge_cases" / name)
+    assert name in str(error.value)
+    assert BAD[name] in str(error.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_the_good_frames_of_a_broken_file_can_be_read(real_data):
+    assert video.read(real_data / "edge_cases" / "corrupted.mp4", [0, 27]).shape == (2, 720, 1280, 3)
+
+
+def test_real_clips_decode(real_data):
+    paths = [
+        p
+        for d in ("ucf101/UCF-101", "hmdb51/hmdb51_org", "kinetics400/videos", "something_v2/videos")
+        for p in (real_data / d).rglob("*")
+        if p.suffix in (".avi", ".mp4", ".webm")
+    ]
+    counts = {p.stem: sum(1 for _ in video.frames(p)) for p in paths}
+    assert len(counts) == 12
+    assert counts["v_Basketball_g01_c01"] == 141
+    assert counts["RATRACE_wave_f_nm_np1_fr_goo_37"] == 72  # the container says 73
+    assert counts["1"] == 53  # WebM, the container's duration gives 54
+
+
+@pytest.mark.parametrize("name", ["weizmann", "ut_interaction"])
+def test_small_real_sets_decode(real_data, name):
+    paths = sorted((real_data / name).rglob("*.avi"))
+    assert len(paths) == 60
+    for path in paths:
+        assert sum(1 for _ in video.frames(path)) > 20
