@@ -1,0 +1,23 @@
+"""Architectures: plain functions of plain arguments that return an `nn.Module`; one file each, readable alone."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from repro.errors import unknown
+from repro.models.resnext3d import resnext3d
+
+MODELS: dict[str, Callable[..., nn.Module]] = {"resnext3d": resnext3d}
+
+
+def build(name: str, **arguments: Any) -> nn.Module:
+    """The network `name` of `MODELS`. An unknown name or argument is an error that offers the nearest one."""
+    if name not in MODELS:
+        raise unknown("model", name, MODELS)
+    known = inspect.signature(MODELS[name]).parameters
+    for argument in arguments:
+        if argument not in known:
+            raise unknown(f"argument of {name}", argument, known)
+    return MODELS[name](**arguments)

@@ -1,0 +1,162 @@
+"""Checkpoints: the public ones of Hara and MARS, by file, and our own, which carry their list of classes.
+
+Files are read with `weights_only=True`: a file that would run code is refused. A load that fails changes nothing.
+"""
+
+import pickle
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repro.errors import ReproError
+from repro.models.excitation import ChannelExcitation, SqueezeExcitation
+from repro.paths import atomic
+
+FORMAT = "repro weights 1"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of each tensor; `str(report)` says it in one line."""
+
+    path: Path
+    taken: tuple[str, ...]  # of the network, now as in the file
+    fresh: tuple[str, ...]  # of the network, left as initialised
+    ignored: tuple[str, ...]  # of the file, not used
+    head: str  # what the head is now
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path.name}: {len(self.taken)} tensors taken ({_parts(self.taken)}); "
+            f"fresh: {_parts(self.fresh) or 'none'}; ignored: {_parts(self.ignored) or 'none'}; {self.head}"
+        )
+
+
+def _parts(names: Sequence[str]) -> str:
+    """conv1 1, bn1 4, ...: the names' first components, counted."""
+    return ", ".join(f"{part} {n}" for part, n in Counter(name.split(".")[0] for name in names).items())
+
+
+def load_public(model: nn.Module, path: str | Path) -> Report:
+    """Loads one of Hara's or MARS's files, {"arch": "resnext-101", "state_dict": {"module.conv1...": ..}}, and reports.
+
+    All tensors must fit by name and shape, with these exceptions. Excitations start fresh: the public networks have
+    none. A head for another number of classes is ignored, and the network's own starts fresh; one for the same number
+    is taken, and the report says that only the number is known to agree, since these files name no classes.
+    BatchNorm's step counters, which old files lack, play no role.
+
+    The file must be of the network's modality. A 3-channel stem is not squeezed into a 2-channel one: the
+    authors publish flow networks, and a stem averaged over RGB has never seen motion.
+
+    Raises ReproError naming the file for a missing, damaged or unsafe file, another architecture, tensors that do not
+    fit.
+    """
+    path = Path(path)
+    content = _read(path)
+    state = content.get("state_dict")
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ReproError(f"{path} has no state_dict of tensors; give one of Hara's or MARS's checkpoints")
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    arch = content.get("arch", model.arch)
+    if arch != model.arch:
+        raise ReproError(f"{path} holds a {arch!r}, but this network is a {model.arch!r}; choose another")
+    own = model.state_dict()
+    if not own.keys() & state.keys():
+        raise ReproError(f"{path}: none of its {len(state)} tensors has a name of this network")
+    excited = [n for n, m in model.named_modules() if isinstance(m, ChannelExcitation | SqueezeExcitation)]
+    optional = {k for k in own if k.split(".")[0] in excited or k.endswith("num_batches_tracked")}
+    classes = len(own["fc.bias"])
+    theirs = state["fc.bias"].numel() if "fc.bias" in state else None
+    ignored = ()
+    if theirs != classes:
+        ignored = tuple(k for k in state if k.startswith("fc."))
+        state = {k: v for k, v in state.items() if k not in ignored}
+        optional |= {"fc.weight", "fc.bias"}
+    _check_fit(path, own, state, optional)
+    model.load_state_dict(own | state)
+    said = {
+        None: f"head fresh: {classes} classes, the file has none",
+        classes: f"head taken: {classes} classes in both, but the file names none: check that they are the same",
+    }.get(theirs, f"head fresh: {classes} classes, the file's {theirs} ignored")
+    fresh = tuple(k for k in own if k not in state and not k.endswith("num_batches_tracked"))
+    return Report(path, tuple(state), fresh, ignored, said)
+
+
+def save_weights(path: str | Path, model: nn.Module, labels: Sequence[str], meta: dict[str, Any]) -> None:
+    """Writes a network's tensors, its class names in the order of its outputs, and plain values; atomically."""
+    path = Path(path)
+    content = {
+        "format": FORMAT,
+        "labels": list(labels),
+        "meta": meta,
+        "state_dict": {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()},
+    }
+    with atomic(path) as part:
+        torch.save(content, part)
+
+
+def load_weights(path: str | Path, model: nn.Module, labels: Sequence[str]) -> dict[str, Any]:
+    """Loads what `save_weights` wrote into a network whose outputs mean `labels`; returns the stored `meta`.
+
+    Raises ReproError naming the file if its classes are others, or in another order, even if there are as many; if a
+    tensor does not fit; and if the file is missing, damaged, unsafe or not written by `save_weights`.
+    """
+    path = Path(path)
+    content = read_weights(path)
+    theirs, labels = content["labels"], list(labels)
+    if theirs != labels:
+        at = next((i for i, (a, b) in enumerate(zip(theirs, labels, strict=False)) if a != b), None)
+        what = (
+            "one list continues the other" if at is None else f"class {at} is {theirs[at]!r} there, {labels[at]!r} here"
+        )
+        raise ReproError(
+            f"{path} was trained on other classes ({len(theirs)}, here {len(labels)}: {what}); use it with its own"
+        )
+    _check_fit(path, model.state_dict(), content["state_dict"], optional=set())
+    model.load_state_dict(content["state_dict"])
+    return content["meta"]
+
+
+def read_weights(path: str | Path) -> dict[str, Any]:
+    """What `save_weights` wrote: labels, meta, state_dict. Raises ReproError for any other file."""
+    path = Path(path)
+    content = _read(path)
+    if content.get("format") != FORMAT:
+        raise ReproError(f"{path} is no checkpoint of this project (format {content.get('format')!r})")
+    return content
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ReproError(f"no checkpoint at {path}; give the path of a file")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # what matters is whether it can be read
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # its own message advises to read the file unsafely
+        raise ReproError(f"{path} is not a checkpoint, or one that would run code when read: refused") from error
+    except Exception as error:  # whatever a reader throws at bytes that are not what it expects
+        raise ReproError(f"{path} cannot be read as a checkpoint: damaged or cut short? fetch it again") from error
+    if not isinstance(content, dict):
+        raise ReproError(f"{path} holds a {type(content).__name__}, not a checkpoint: a dictionary with a state_dict")
+    return content
+
+
+def _check_fit(path: Path, own: dict[str, Tensor], state: dict[str, Tensor], optional: set[str]) -> None:
+    missing = [k for k in own if k not in state and k not in optional]
+    extra = [k for k in state if k not in own]
+    for names, what in ((missing, "lacks"), (extra, "has, and this network has not,")):
+        if names:
+            some = ", ".join(names[:3]) + (", ..." if names[3:] else "")
+            raise ReproError(f"{path} {what} {len(names)} tensors ({some}): it holds another network")
+    for name, value in state.items():
+        if value.shape != own[name].shape:
+            hint = "; RGB networks take 3 input channels, flow networks 2" if name == "conv1.weight" else ""
+            wanted = tuple(own[name].shape)
+            raise ReproError(f"{path}: {name} is {tuple(value.shape)}, but {wanted} in this network{hint}")

@@ -1,0 +1,298 @@
+"""Every architecture runs through the same tests; the papers' exact numbers; speed-ups that must change nothing."""
+
+import copy
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+from repro.errors import ReproError
+from repro.models import MODELS, build
+from repro.models.cost import excitation_multiplies, multiply_adds, parameters, published_models, stage_shapes
+from repro.models.excitation import ChannelExcitation, SqueezeExcitation
+from repro.models.fast import fold_batchnorm, for_inference, freeze_except
+
+SMALL = {
+    "resnext3d": {
+        "depths": (1, 2, 1, 1), "width": 8, "cardinality": 4, "excitation": "ce", "stem_kernel": (3, 5, 5), "std": 60.0,
+    },
+}  # fmt: skip
+
+
+def small(name="resnext3d", seed=0, **changes) -> nn.Module:
+    torch.manual_seed(seed)
+    return build(name, **{"num_classes": 5, **SMALL[name], **changes})
+
+
+def clips(*shape: int, seed=0) -> torch.Tensor:
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def randomise_statistics(model: nn.Module) -> nn.Module:
+    """Running statistics and scales as after some training, so that folding has something to fold."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.3)
+    return model
+
+
+def meta(**arguments) -> nn.Module:
+    with torch.device("meta"):
+        return build("resnext3d", **arguments)
+
+
+def test_every_model_has_small_arguments():
+    assert SMALL.keys() == MODELS.keys()
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("shape", [(2, 3, 8, 32, 32), (1, 3, 16, 48, 48), (3, 3, 5, 33, 40)])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_output_shapes(name, shape, dtype):
+    logits, features = small(name).eval()(clips(*shape).to(dtype))
+    assert logits.shape == (shape[0], 5)
+    assert features.shape == (shape[0], small(name).fc.in_features)
+    assert logits.dtype == features.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("excitation", ["none", "ce", "se"])
+def test_gradients_reach_every_parameter(name, excitation):
+    model = small(name, excitation=excitation)
+    model(clips(4, 3, 8, 32, 32)).logits.square().sum().backward()
+    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_same_seed_same_network_and_same_output(name):
+    x = clips(2, 3, 8, 32, 32)
+    first, second, other = (small(name, seed=s).eval()(x).logits for s in (0, 0, 1))
+    assert torch.equal(first, second)
+    assert not torch.allclose(first, other)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_state_dict_carries_everything(name, tmp_path):
+    model, x = randomise_statistics(small(name)), clips(2, 3, 8, 32, 32)
+    torch.save(model.state_dict(), tmp_path / "w.pt")
+    other = small(name, seed=1)
+    other.load_state_dict(torch.load(tmp_path / "w.pt", weights_only=True))
+    assert torch.equal(model.eval()(x).logits, other.eval()(x).logits)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("training", [False, True])
+def test_channels_last_is_the_same_network(name, training):
+    model, x = small(name).train(training), clips(4, 3, 8, 32, 32)
+    fast = copy.deepcopy(model).to(memory_format=torch.channels_last_3d)
+    plain, fast = model(x), fast(x.to(memory_format=torch.channels_last_3d))
+    torch.testing.assert_close(fast.logits, plain.logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(fast.features, plain.features, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_folding_batchnorm_changes_nothing(name):
+    model, x = randomise_statistics(small(name)), clips(4, 3, 8, 32, 32)
+    folded = fold_batchnorm(model)
+    assert any(isinstance(m, nn.BatchNorm3d) for m in model.modules())
+    assert not any(isinstance(m, nn.BatchNorm3d) for m in folded.modules())
+    expected = model.eval()(x)
+    torch.testing.assert_close(folded(x).features, expected.features, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(folded(x).logits, expected.logits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(for_inference(model, bf16=False)(x).logits, expected.logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_bfloat16_predicts_the_same(name):
+    model, x = randomise_statistics(small(name)).eval(), clips(8, 3, 8, 32, 32)
+    expected, got = model(x).logits, for_inference(model, bf16=True)(x).logits
+    assert got.dtype == torch.bfloat16
+    assert (got.float() - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_frozen_parts_stay_as_they_are(name):
+    model = small(name)
+    freeze_except(model, ("layer4", "fc"))
+    model = copy.deepcopy(model)  # a copy is frozen too
+    before = copy.deepcopy(model.state_dict())
+    model.train()
+    model(clips(4, 3, 8, 32, 32)).logits.square().sum().backward()
+    torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1).step()
+    changed = {key.split(".")[0] for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {"layer4", "fc", "excite2", "excite3", "excite4", "excite5"}
+    after = model.state_dict()
+    assert not torch.equal(after["layer4.0.bn1.running_mean"], before["layer4.0.bn1.running_mean"])
+    with pytest.raises(ReproError, match=r"part of the network 'layer5'; did you mean 'layer4'"):
+        freeze_except(model, ("layer5",))
+
+
+def test_frozen_batchnorm_uses_its_running_statistics():
+    model, x = randomise_statistics(small()), clips(4, 3, 8, 32, 32)
+    expected = model.eval()(x).logits
+    freeze_except(model, ())
+    assert torch.equal(model.train()(x).logits, expected)
+
+
+# -- exact: the IMRS paper's numbers
+
+
+@pytest.mark.parametrize(
+    ("channels", "excitation", "classes", "count"),
+    [
+        (3, "none", 51, 47_625_715), (3, "none", 101, 47_728_165), (3, "none", 400, 48_340_816),
+        (2, "none", 51, 47_603_763), (2, "none", 101, 47_706_213), (2, "none", 400, 48_318_864),
+        (3, "se", 51, 48_326_115), (3, "se", 101, 48_428_565), (3, "se", 400, 49_041_216),
+        (3, "ce", 51, 47_625_727), (3, "ce", 101, 47_728_177), (3, "ce", 400, 48_340_828),
+        (2, "ce", 51, 47_603_775), (2, "ce", 101, 47_706_225), (2, "ce", 400, 48_318_876),
+    ],
+)  # fmt: skip
+def test_parameter_counts(channels, excitation, classes, count):
+    assert parameters(meta(num_classes=classes, in_channels=channels, excitation=excitation)) == count
+
+
+def test_one_excitation_has_three_parameters():
+    plain = parameters(meta(num_classes=51))
+    for stages in [(2,), (3,), (4,), (5,), (2, 5)]:
+        assert parameters(meta(num_classes=51, excitation="ce", excitation_stages=stages)) == plain + 3 * len(stages)
+
+
+def test_multiply_adds():
+    rgb, flow = meta(num_classes=51), meta(num_classes=51, in_channels=2)
+    assert multiply_adds(rgb, (1, 3, 16, 112, 112)) == 19_134_001_152 // 2  # 9.567 G
+    assert multiply_adds(flow, (1, 2, 16, 112, 112)) == 16_931_074_048 // 2  # 8.466 G
+    assert round(multiply_adds(rgb, (1, 3, 64, 112, 112)) / 1e9, 2) == 38.27
+    assert round(multiply_adds(rgb, (1, 3, 16, 224, 224)) / 1e9, 2) == 38.04
+    excited = meta(num_classes=51, excitation="ce")
+    assert multiply_adds(excited, (1, 3, 16, 112, 112)) == 19_134_001_152 // 2 + 3 * (256 + 512 + 1024 + 2048)
+    values = 256 * 8 * 28 * 28 + 512 * 4 * 14 * 14 + 1024 * 2 * 7 * 7 + 2048 * 1 * 4 * 4
+    assert excitation_multiplies(excited, (1, 3, 16, 112, 112)) == 2 * values
+
+
+def test_shapes_of_table_1():
+    shapes = stage_shapes(meta(num_classes=101, excitation="ce"), (1, 3, 16, 112, 112))
+    wanted = {
+        "conv1": (1, 64, 16, 56, 56), "maxpool": (1, 64, 8, 28, 28),
+        "layer1": (1, 256, 8, 28, 28), "excite2": (1, 256, 8, 28, 28),
+        "layer2": (1, 512, 4, 14, 14), "excite3": (1, 512, 4, 14, 14),
+        "layer3": (1, 1024, 2, 7, 7), "excite4": (1, 1024, 2, 7, 7),
+        "layer4": (1, 2048, 1, 4, 4), "excite5": (1, 2048, 1, 4, 4),
+        "fc": (1, 101),
+    }  # fmt: skip
+    assert {name: shapes[name] for name in wanted} == wanted
+
+
+def test_published_figures_are_reproduced():
+    rows = published_models()
+    assert all(row["match"] for row in rows if row["paper_parameters_m"])
+    imrs = next(row for row in rows if row["model"] == "IMRS")
+    assert imrs["parameters"] == 95_229_502
+    assert (imrs["gmacs"], imrs["gmacs_with_excitation"]) == (18.0326, 18.0411)
+
+
+# -- excitations, against references written as loops
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_channel_excitation_is_equation_4(kernel):
+    torch.manual_seed(0)
+    gate, x = ChannelExcitation(6, kernel), torch.randn(2, 6, 2, 3, 4)
+    assert [p.numel() for p in gate.parameters()] == [kernel]
+    w, expected = gate.conv.weight.flatten(), torch.empty_like(x)
+    for b in range(2):
+        y = [x[b, c].mean() for c in range(6)]
+        for c in range(6):
+            near = [(j, c + j - kernel // 2) for j in range(kernel)]
+            eta = torch.sigmoid(sum((w[j] * y[i] for j, i in near if 0 <= i < 6), torch.tensor(0.0)))
+            expected[b, c] = eta * x[b, c]
+    torch.testing.assert_close(gate(x), expected)
+
+
+def test_channel_excitation_is_the_band_matrix_of_equation_2():
+    torch.manual_seed(0)
+    gate, x = ChannelExcitation(5, 3), torch.randn(2, 5, 2, 3, 3)
+    a, b, c = gate.conv.weight.flatten()
+    o = torch.tensor(0.0)
+    w_k = torch.stack([torch.stack(row) for row in [
+        [b, c, o, o, o],
+        [a, b, c, o, o],
+        [o, a, b, c, o],
+        [o, o, a, b, c],
+        [o, o, o, a, b],
+    ]])  # fmt: skip
+    eta = torch.sigmoid(x.mean((2, 3, 4)) @ w_k.T)  # (B, C)
+    torch.testing.assert_close(gate(x), x * eta[:, :, None, None, None])
+
+
+def test_squeeze_excitation_matches_its_equation():
+    torch.manual_seed(0)
+    gate, x = SqueezeExcitation(8, 4), torch.randn(3, 8, 2, 3, 3)
+    expected = torch.empty_like(x)
+    for b in range(3):
+        y = torch.stack([x[b, c].mean() for c in range(8)])
+        z = (gate.squeeze.weight @ y + gate.squeeze.bias).clamp(min=0)
+        eta = 1 / (1 + torch.exp(-(gate.excite.weight @ z + gate.excite.bias)))
+        for c in range(8):
+            expected[b, c] = eta[c] * x[b, c]
+    assert z.shape == (2,)
+    torch.testing.assert_close(gate(x), expected)
+
+
+# -- input and errors
+
+
+def test_clips_enter_minus_mean_over_std():
+    model = small(mean=(10.0, 20.0, 30.0), std=2.0).eval()
+    seen = []
+    model.conv1.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    x = clips(1, 3, 8, 16, 16)
+    model(x)
+    expected = (x.float() - torch.tensor([10.0, 20.0, 30.0]).view(1, 3, 1, 1, 1)) / 2
+    torch.testing.assert_close(seen[0], expected)
+    assert small(std=1.0).mean.flatten().tolist() == pytest.approx([114.7748, 107.7354, 99.4750])
+    assert small(in_channels=2).mean.flatten().tolist() == [127.5, 127.5]
+    assert not {"mean", "std"} & small().state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_classes": 0}, "num_classes is 0"),
+        ({"depths": (1, 1, 1)}, r"depths is \(1, 1, 1\), but must be four"),
+        ({"width": 16, "cardinality": 12}, "cardinality is 12, but must be a divisor of 2 \\* width = 32"),
+        ({"excitation": "eca"}, "unknown excitation 'eca'"),
+        ({"excitation": "ce", "excitation_stages": (1, 2)}, "excitation_stages is"),
+        ({"excitation": "ce", "excitation_stages": ()}, "for none: excitation='none'"),
+        ({"excitation": "ce", "excitation_kernel": 4}, "kernel is 4, but must be odd"),
+        ({"excitation": "se", "excitation_reduction": 7}, "reduction is 7, but must divide"),
+        ({"stem_kernel": (3, 4, 3)}, "stem_kernel is .* three odd numbers"),
+        ({"stem_stride": (1, 0, 1)}, "stem_stride is"),
+        ({"in_channels": 4}, "mean is None, but must be one number for each of the 4"),
+        ({"std": 0.0}, "std is 0.0, but must be positive"),
+        ({"widht": 16}, "unknown argument of resnext3d 'widht'; did you mean 'width'"),
+    ],
+)
+def test_impossible_networks_are_one_error(arguments, message):
+    with pytest.raises(ReproError, match=message):
+        meta(**{"num_classes": 5, **arguments})
+
+
+def test_unknown_model_offers_the_nearest():
+    with pytest.raises(ReproError, match="unknown model 'resnet3d'; did you mean 'resnext3d'"):
+        build("resnet3d", num_classes=5)
+
+
+def test_wrong_clips_are_named():
+    with pytest.raises(ReproError, match=r"shape \(1, 2, 8, 32, 32\).*\(B, 3, T, H, W\)"):
+        small()(clips(1, 2, 8, 32, 32))
+
+
+def test_every_model_argument_has_a_default_but_the_classes():
+    for name, function in MODELS.items():
+        required = [p.name for p in inspect.signature(function).parameters.values() if p.default is p.empty]
+        assert required == ["num_classes"], name
