@@ -22,7 +22,7 @@ def real_data() -> Path:
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture
 def home(tmp_path, monkeypatch) -> Path:
     """A private data and output folder for one test."""
     monkeypatch.setenv("REPRO_DATA", str(tmp_path / "data"))

@@ -1,0 +1,164 @@
+"""The command line: python -m repro --help."""
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import joblib
+import pandas as pd
+import tyro
+
+from repro import notebooks, paths, records
+from repro.errors import ReproError
+
+Parameters = Annotated[tuple[tuple[str, str], ...], tyro.conf.UseAppendAction, tyro.conf.arg(aliases=["-p"], name="p")]
+
+
+def list_() -> None:
+    """Notebooks, the tables they make, and what each cost when it was last run here or where results/ came from."""
+    from repro.report import cost
+
+    for name, tables in notebooks.NOTEBOOKS.items():
+        makes = ", ".join(table.__name__ for table in tables) or "no table"
+        print(f"{name:22} {notebooks.title(name)}\n{'':22} {makes}; {cost(name)}")
+
+
+def run(notebook: tyro.conf.Positional[str], /, parameter: Parameters = ()) -> None:
+    """Execute one notebook; -p name value (repeatable) sets a parameter.
+
+    Args:
+        notebook: its name, as `list` shows it.
+        parameter: a parameter's name and value.
+    """
+    given = {name: notebooks.value_of(value) for name, value in parameter}
+    name = notebooks.path_of(notebook).stem
+    profile = given.get("profile", notebooks.parameters(name)["profile"])
+    print(f"executed notebook: {notebooks.execute(name, given, paths.data() / 'executed' / str(profile))}")
+
+
+def reproduce(profile: str = "small", only: tuple[str, ...] = (), jobs: int = -1) -> None:
+    """Make all runs that are missing, then execute the notebooks, which write results/ and figures/.
+
+    Args:
+        profile: smoke, small, gpu or paper.
+        only: names of notebooks; all by default.
+        jobs: processes at once, -1 for one a core.
+    """
+    from repro import execute, report
+
+    start = time.perf_counter()
+    given = {"profile": profile, "jobs": jobs}
+    names = notebooks.reproduce_order(only)
+    wanted = [run for name in names for run in notebooks.runs_of(name, given)]
+    try:
+        execute.execute(wanted, jobs)
+        folder = paths.data() / "executed" / profile
+        workers = min(joblib.cpu_count() if jobs == -1 else jobs, len(names))
+        parallel = joblib.Parallel(n_jobs=workers, prefer="threads", return_as="generator_unordered")
+        tasks = (joblib.delayed(notebooks.execute)(name, {**given, "jobs": 1}, folder, quiet=True) for name in names)
+        for i, target in enumerate(parallel(tasks), 1):
+            print(f"  notebook {i}/{len(names)}: {target}", file=sys.stderr)
+    except KeyboardInterrupt:
+        sys.exit("\nstopped; nothing finished is lost: the same command goes on from here")
+    page = report.write(profile)
+    print(f"done in {(time.perf_counter() - start) / 60:.1f} minutes. Read {page}; tables: {page.parent / profile}; "
+          f"figures: {paths.out() / 'figures' / profile}; executed notebooks: {folder}")  # fmt: skip
+
+
+def prepare(
+    dataset: tyro.conf.Positional[str],
+    /,
+    root: Path | None = None,
+    side: int = 256,
+    flow: str = "tvl1",
+    group: str = "",
+    allow_missing: bool = False,
+    jobs: int = -1,
+) -> None:
+    """Decode every clip of a data set, compute its optical flow and store both; can be killed and started again.
+
+    Args:
+        dataset: ucf101, hmdb51, folder or synthetic.
+        root: the folder of its files.
+        side: short side of the stored frames, in pixels.
+        flow: tvl1, dis or farneback.
+        group: for folder data, a regular expression with a named group (?P<group>...) on the file names.
+        allow_missing: go on without the files that are absent.
+        jobs: processes at once, -1 for one a core.
+    """
+    from repro.data.prepare import prepare as pack
+    from repro.data.prepare import require_all
+    from repro.data.store import Recipe
+    from repro.study import Study
+
+    recipe = Recipe(side=side, flow=flow)
+    study = Study(dataset=dataset, data_root=str(root or ""), group=group, allow_missing=allow_missing, jobs=jobs)
+    splits = (1,) if dataset == "folder" else (1, 2, 3)
+    tables = [study.catalog(split, val_fraction=0.0).table for split in splits]
+    clips = pd.concat(tables).drop_duplicates("clip")
+    prepared = pack(clips, dataset, study.root, recipe, jobs)
+    print(prepared.summary())
+    require_all(prepared)
+
+
+def models(as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
+    """Parameters and multiply-adds of every network, beside the papers' figures.
+
+    Args:
+        as_json: print JSON.
+    """
+    from repro.models.cost import published_models
+
+    rows = published_models()
+    print(json.dumps(rows, indent=1) if as_json else pd.DataFrame(rows).to_string(index=False))
+
+
+def report() -> None:
+    """Write results/index.html from the tables, figures and records that lie in results/ and figures/."""
+    from repro.report import write
+
+    print(write())
+
+
+def doctor() -> None:
+    """What this machine has: versions, devices, bf16, OpenCV, disk space, data found."""
+    import cv2
+    import torch
+
+    from repro.data.catalog import DATASETS
+    from repro.models.fast import bf16_supported
+
+    for name, value in records.environment("")["versions"].items():
+        print(f"{name:24} {value}")
+    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    backends = [cv2.videoio_registry.getBackendName(b) for b in cv2.videoio_registry.getBackends()]
+    found = [name for name in DATASETS if name != "folder" and (paths.data() / name).is_dir()]
+    facts = {
+        "processor": f"{records.processor()}, {joblib.cpu_count()} cores",
+        "GPU": cuda,
+        "bf16": "yes" if bf16_supported() else "no",
+        "OpenCV reads video with": ", ".join(backends),
+        "data folder": f"{paths.data()} ({shutil.disk_usage(paths.ROOT).free / 1e9:.0f} GB free)",
+        "data sets found": ", ".join(found) or "none yet; the embedded one is made on first use",
+    }
+    for name, value in facts.items():
+        print(f"{name:24} {value}")
+
+
+def main() -> None:
+    """Runs a subcommand; a `ReproError` is one line on stderr and exit code 1."""
+    commands = {
+        "list": list_, "run": run, "reproduce": reproduce, "prepare": prepare, "models": models,
+        "report": report, "doctor": doctor,
+    }  # fmt: skip
+    try:
+        tyro.extras.subcommand_cli_from_dict(commands, prog="python -m repro", description=__doc__)
+    except ReproError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Which frames make a clip: random in training, named views in testing. A video too short for a clip loops."""
+
+import numpy as np
+
+from repro.errors import unknown
+
+VIEWS = ("windows", "centre")
+
+
+def clip_indices(start: int, length: int, count: int) -> np.ndarray:
+    """(length,) frame numbers from `start`, looping where the video has only `count` frames."""
+    return np.arange(start, start + length) % count
+
+
+def random_start(count: int, length: int, rng: np.random.Generator) -> int:
+    """A uniform start in [0, count - length], or 0 where the video must loop."""
+    return int(rng.integers(0, max(count - length, 0) + 1))
+
+
+def view_starts(views: str, count: int, length: int) -> list[int]:
+    """Starts of the test clips of a video of `count` frames.
+
+    windows: all non-overlapping windows of `length` frames from the first, the tail dropped (MARS's test); one, which
+    loops, where the video is shorter. centre: the middle window alone.
+    """
+    if views == "windows":
+        return list(range(0, max(count - length, 0) + 1, length))
+    if views == "centre":
+        return [max(count - length, 0) // 2]
+    raise unknown("view protocol", views, VIEWS)

@@ -1,0 +1,70 @@
+"""Scores of a network on the views of a part of a data set. The view protocol stands in the run and in its record."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from repro import metrics
+from repro.data.dataset import ClipDataset, batches
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Logits of M clips of N videos. clips: (M, K) float32; video: (M,) which video each clip is of; labels: (N,)."""
+
+    clips: np.ndarray
+    video: np.ndarray
+    labels: np.ndarray
+
+    def videos(self) -> np.ndarray:
+        """(N, K): the mean of the logits of each video's clips (MARS; Hara's code averages probabilities)."""
+        sums = np.zeros((len(self.labels), self.clips.shape[1]))
+        np.add.at(sums, self.video, self.clips)
+        return sums / np.bincount(self.video, minlength=len(self.labels))[:, None]
+
+    def loss(self) -> float:
+        """Mean cross-entropy of the clips."""
+        labels = torch.from_numpy(self.labels[self.video])
+        return float(nn.functional.cross_entropy(torch.from_numpy(self.clips), labels))
+
+    def clip_top1(self) -> float:
+        return metrics.top(self.clips, self.labels[self.video])
+
+    def video_top1(self) -> float:
+        return metrics.top(self.videos(), self.labels)
+
+
+def predict(
+    model: nn.Module, dataset: ClipDataset, fabric: Fabric, batch: int, modality: str, workers: int = 0
+) -> Scores:
+    """Runs `model`, in eval mode, over all views of `dataset`; several processes share the work."""
+    training = model.training
+    model.eval()
+    clips = None
+    with torch.inference_mode():
+        for items in batches(dataset, batch, 0, workers, fabric.global_rank, fabric.world_size):
+            with fabric.autocast():
+                logits = model(fabric.to_device(items[modality])).logits.float()
+            if clips is None:
+                clips = torch.zeros(len(dataset), logits.shape[1], device=fabric.device)
+            clips[items["view"].to(fabric.device)] = logits
+    clips = fabric.all_reduce(clips, reduce_op="sum")
+    model.train(training)
+    video = np.array([view.video for view in dataset.views])
+    return Scores(clips.cpu().numpy(), video, dataset.labels.astype(np.int64))
+
+
+def measure(scores: Scores) -> tuple[np.ndarray, dict]:
+    """What a record keeps: video scores (N, K) float16, and metrics computed from just these, fractions in [0, 1]."""
+    videos = scores.videos().astype(np.float16)
+    found = {
+        "clip_top1": scores.clip_top1(),
+        "video_top1": metrics.top(videos, scores.labels),
+        "video_top5": metrics.top(videos, scores.labels, 5),
+        "mean_class": metrics.mean_class(videos, scores.labels),
+        "per_class": {str(c): value for c, value in metrics.per_class(videos, scores.labels).items()},
+    }
+    return videos, found

@@ -1,0 +1,108 @@
+"""The notebooks, the tables each of them draws, and how they are executed: one process a notebook."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from repro import paths
+from repro.config import Run
+from repro.errors import ReproError, unknown
+from repro.papers import imrs
+from repro.study import Study
+from repro.tables import Table
+
+FOLDER = paths.ROOT / "notebooks"
+NOTEBOOKS: dict[str, tuple[Callable[[Study], Table], ...]] = {
+    "00_quickstart": (),
+    "01_data": (),
+    "train": (),
+    "evaluate": (),
+    "ablation_ce_position": (imrs.table2,),
+    "ablation_ce_se": (imrs.table3,),
+    "ablation_lambda": (imrs.table4,),
+    "streams": (imrs.streams,),
+    "efficiency": (),
+}
+
+
+def path_of(name: str) -> Path:
+    """The file of a notebook named with or without folder and ending."""
+    stem = Path(name).stem
+    if stem not in NOTEBOOKS:
+        raise unknown("notebook", stem, NOTEBOOKS)
+    return FOLDER / f"{stem}.ipynb"
+
+
+def title(name: str) -> str:
+    """The heading of a notebook."""
+    cells = json.loads(path_of(name).read_text())["cells"]
+    return "".join(cells[0]["source"]).splitlines()[0].lstrip("# ")
+
+
+def parameters(name: str) -> dict[str, Any]:
+    """The values in a notebook's parameters cell."""
+    cells = json.loads(path_of(name).read_text())["cells"]
+    source = next("".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", []))
+    nodes = [node for node in ast.parse(source).body if isinstance(node, ast.AnnAssign | ast.Assign)]
+    return {getattr(n, "target", None).id: ast.literal_eval(n.value) for n in nodes}
+
+
+def study_of(name: str, given: dict[str, Any]) -> Study:
+    """The study that a notebook runs with its own parameters and `given` ones; an unknown name is an error."""
+    values = parameters(name)
+    for key in given:
+        if key not in values:
+            raise unknown(f"parameter of {name}", key, values)
+    fields = Study.__dataclass_fields__
+    return Study(**{key: value for key, value in {**values, **given}.items() if key in fields})
+
+
+def runs_of(name: str, given: dict[str, Any]) -> list[Run]:
+    """The runs behind a notebook's tables."""
+    study = study_of(name, given)
+    return [run for table in NOTEBOOKS[name] for run in table(study).runs()]
+
+
+def value_of(text: str) -> Any:
+    """A value from the command line: a Python literal, true, false, or else the text itself."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False) -> Path:
+    """Executes a notebook with papermill in a process of its own and returns the executed copy in `folder`."""
+    study_of(name, given)  # a wrong parameter fails here, before a kernel starts
+    target = folder / f"{Path(name).stem}.ipynb"
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments = [s for k, v in given.items() for s in ("-r" if isinstance(v, str) else "-p", k, str(v))]
+    done = subprocess.run(
+        [sys.executable, "-m", "papermill", str(path_of(name)), str(target), "--no-progress-bar", *arguments]
+        + (["--stdout-file", os.devnull, "--stderr-file", "/dev/stderr"] if not quiet else []),
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE if quiet else None, text=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise ReproError(f"{name}: {failure(target) or (done.stderr or '').strip().splitlines()[-1:]}; see {target}")
+    return target
+
+
+def failure(executed: Path) -> str:
+    """The error that stopped an executed notebook, or nothing."""
+    if not executed.exists():
+        return ""
+    outputs = [o for cell in json.loads(executed.read_text())["cells"] for o in cell.get("outputs", ())]
+    return next((f"{o['ename']}: {o['evalue']}" for o in outputs if o["output_type"] == "error"), "")
+
+
+def reproduce_order(only: Sequence[str]) -> list[str]:
+    """All notebooks, or those named in `only`."""
+    return [path_of(name).stem for name in only] if only else list(NOTEBOOKS)

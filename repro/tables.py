@@ -1,0 +1,188 @@
+"""Tables from records: the paper's number, ours with its spread, what differs, a verdict, and where it comes from.
+
+A table never trains: it reads the records that `execute` left. One frame becomes CSV, Markdown, HTML and LaTeX.
+"""
+
+import shlex
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from repro import execute, metrics, paths, records, verdicts
+from repro.config import Run
+from repro.errors import ReproError
+from repro.study import Study
+
+NOT_AVAILABLE = "not available"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system of a table. systems: for every (split, seed) the runs whose probabilities are averaged, often one."""
+
+    label: str
+    systems: tuple[tuple[Run, ...], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a paper as runs. Every row is compared with the row `against`; `claim` is what the paper says."""
+
+    name: str
+    title: str
+    claim: str
+    against: str
+    rows: tuple[Row, ...]
+    paper: pd.DataFrame  # columns row, metric, value, tag, source: the paper's numbers for this data set
+    notebook: str
+
+    def runs(self) -> list[Run]:
+        """All runs of the table, each once."""
+        return list({run.id: run for row in self.rows for system in row.systems for run in system}.values())
+
+
+def published(paper: str, table: str, dataset: str, split: str) -> pd.DataFrame:
+    """The numbers of a paper's table, in percent, for a data set; HMDB51's where the data set is none of the paper's."""
+    numbers = pd.read_csv(Path(__file__).parent / "papers" / f"{paper}.csv", dtype={"split": str})
+    wanted = dataset if dataset in set(numbers["dataset"]) else "hmdb51"
+    return numbers[(numbers["table"] == table) & (numbers["dataset"] == wanted) & (numbers["split"] == split)]
+
+
+def probabilities(system: Sequence[Run]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean softmax (N, K) of the runs of a system and their labels (N,); they must have seen the same test clips."""
+    read = [records.read(execute.record_path(run)) for run in system]
+    if any(record.clips != read[0].clips for record in read):
+        raise ReproError(f"runs {', '.join(r.id for r in read)} were tested on different clips; they cannot be fused")
+    return np.mean([metrics.softmax(record.scores) for record in read], axis=0), np.array(read[0].labels)
+
+
+def hits(row: Row, k: int = 1) -> dict[int, np.ndarray]:
+    """{split: (S, N) bool}: for each of S seeds, which of the N test videos are right at top-k."""
+    found: dict[int, list[np.ndarray]] = {}
+    for system in row.systems:
+        found.setdefault(system[0].data.split, []).append(metrics.correct(*probabilities(system), k))
+    return {split: np.stack(each) for split, each in found.items()}
+
+
+def accuracy(row: Row, k: int = 1) -> np.ndarray:
+    """(S,) top-k in percent, a value a seed, each the mean over splits; seeds that not every split has are left out."""
+    per_split = [each.mean(axis=1) for each in hits(row, k).values()]
+    common = min(len(each) for each in per_split)
+    return 100 * np.mean([each[:common] for each in per_split], axis=0)
+
+
+def build(table: Table, study: Study) -> pd.DataFrame:
+    """One line a row. Percentages; gains and differences in points, against the row `table.against`.
+
+    difference is our gain minus the paper's: on other data than the paper's, the gains can be compared and the
+    accuracies cannot. verdict is on the sign of the paper's gain; the interval is a paired bootstrap's, 95 %.
+    """
+    paper = dict(zip(table.paper["row"], table.paper["value"], strict=True))
+    derived = set(table.paper.loc[table.paper["tag"] == "derived", "row"])
+    base = next(row for row in table.rows if row.label == table.against)
+    lines = []
+    for row in table.rows:
+        ours = accuracy(row)
+        line = {
+            "row": row.label,
+            "paper": f"{paper[row.label]:.1f}{' (derived)' * (row.label in derived)}"
+            if row.label in paper
+            else NOT_AVAILABLE,
+            "ours": f"{ours.mean():.1f}" + (f" ± {ours.std(ddof=1):.1f}" if len(ours) > 1 else ""),
+            "top-5": f"{accuracy(row, 5).mean():.1f}",
+            "seeds": len(ours),
+        }
+        if row is base:
+            line |= {
+                "paper's gain": "",
+                "our gain [95 %]": "",
+                "difference": "",
+                "verdict": f"compared with {row.label}",
+            }
+        else:
+            line |= _compared(row, base, paper)
+        lines.append(line | {"tier": study.tier})
+    frame = pd.DataFrame(lines)
+    frame.attrs = {"title": table.title, "claim": table.claim, "command": command(table, study), "tier": study.tier}
+    frame.attrs["runs"] = [" ".join(run.id for system in row.systems for run in system) for row in table.rows]
+    return frame
+
+
+def _compared(row: Row, base: Row, paper: dict[str, float]) -> dict[str, str]:
+    gain = gain_over(row, base)
+    ours = f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+    if row.label not in paper or base.label not in paper:
+        return {"paper's gain": NOT_AVAILABLE, "our gain [95 %]": ours, "difference": "", "verdict": "nothing claimed"}
+    theirs = paper[row.label] - paper[base.label]
+    return {
+        "paper's gain": f"{theirs:+.1f}",
+        "our gain [95 %]": ours,
+        "difference": f"{100 * gain.mean - theirs:+.1f}",
+        "verdict": gain.verdict(theirs),
+    }
+
+
+def gain_over(row: Row, base: Row) -> verdicts.Gain:
+    """Paired gain of one row over another on the splits and seeds that both have."""
+    ours, theirs = hits(row), hits(base)
+    splits = sorted(ours.keys() & theirs.keys())
+    seeds = {split: min(len(ours[split]), len(theirs[split])) for split in splits}
+    return verdicts.paired_gain([ours[s][: seeds[s]] for s in splits], [theirs[s][: seeds[s]] for s in splits])
+
+
+def sentence(frame: pd.DataFrame) -> str:
+    """What the table shows, in one sentence drawn from its verdicts."""
+    counts = frame["verdict"].value_counts()
+    parts = [
+        f"{counts[v]} {v}" for v in (verdicts.SUPPORTED, verdicts.CONTRADICTED, verdicts.NOT_RESOLVED) if v in counts
+    ]
+    return f"Of the comparisons that the paper's numbers make here ({frame.attrs['tier']} tier): {', '.join(parts)}."
+
+
+def command(table: Table, study: Study) -> str:
+    """The command that makes the table again."""
+    given = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in study.parameters().items()}
+    given = {k: Path(v).name if k == "data_root" else v for k, v in given.items()}
+    return shlex.join(
+        ["python", "-m", "repro", "run", table.notebook] + [s for k, v in given.items() for s in ("-p", k, str(v))]
+    )
+
+
+def save(frame: pd.DataFrame, name: str, study: Study, runs: Sequence[Run] = ()) -> Path:
+    """Writes NAME.csv, .md, .html and .tex to results/PROFILE/DATASET/, and the records of `runs` beside them."""
+    folder = paths.out() / "results" / study.profile / study.name
+    attrs = frame.attrs
+    caption = f"{attrs['title']} Claim: {attrs['claim']} Tier: {attrs['tier']}. Command: {attrs['command']}"
+    style = frame.style.hide(axis="index").set_caption(caption)
+    header = f"**{attrs['title']}** {attrs['claim']}\n\nTier: {attrs['tier']}. Command: `{attrs['command']}`\n\n"
+    texts = {
+        "csv": frame.assign(command=attrs["command"], runs=attrs.get("runs", "")).to_csv(index=False),
+        "md": header + markdown(frame) + "\n",
+        "html": style.to_html(doctype_html=True)
+        .replace("<th ", '<th scope="col" ')
+        .replace("<html>", '<html lang="en">'),
+        "tex": style.format(escape="latex")
+        .format_index(escape="latex", axis=1)
+        .to_latex(hrules=True, caption=_latex(caption)),
+    }
+    for ending, text in texts.items():
+        with paths.atomic(folder / f"{name}.{ending}") as part:
+            part.write_text(text)
+    for run in runs:
+        with paths.atomic(paths.out() / "results" / study.profile / "records" / f"{run.id}.json") as part:
+            shutil.copyfile(execute.record_path(run), part)
+    return folder
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A frame as a Markdown table."""
+    rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def _latex(text: str) -> str:
+    return "".join({"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#"}.get(c, c) for c in text)

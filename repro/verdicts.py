@@ -1,0 +1,48 @@
+"""Does our evidence carry a claim? A paired bootstrap over seeds and test clips says so, or says that it cannot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from repro.errors import ReproError
+
+RESAMPLES = 4_000
+SUPPORTED, CONTRADICTED, NOT_RESOLVED = "supported", "contradicted", "not resolved"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Mean difference of two accuracies and its 95 % interval, as fractions."""
+
+    mean: float
+    low: float
+    high: float
+
+    def verdict(self, claimed: float) -> str:
+        """On the claim that the difference has the sign of `claimed`; an interval that holds zero resolves nothing."""
+        if self.low <= 0 <= self.high or claimed == 0:
+            return NOT_RESOLVED
+        return SUPPORTED if (self.low > 0) == (claimed > 0) else CONTRADICTED
+
+
+def paired_gain(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> Gain:
+    """Accuracy of `ours` minus that of `theirs`, with a paired bootstrap interval.
+
+    Each sequence holds one (S, N) array of hits (bool) a split: S seeds, N test clips, the same in both. A resample
+    draws seeds and, in each split, clips, with replacement, and keeps the pairs together. With three seeds the interval
+    knows little of the spread between seeds: more seeds make it honest, not narrower.
+    """
+    if len(ours) != len(theirs) or any(a.shape != b.shape for a, b in zip(ours, theirs, strict=True)):
+        raise ReproError("the two systems were not tested on the same seeds and clips, so they cannot be paired")
+    rng = np.random.default_rng(0)
+    means, draws = [], np.zeros(RESAMPLES)
+    for a, b in zip(ours, theirs, strict=True):
+        difference = a.astype(float) - b  # (S, N)
+        seeds, clips = difference.shape
+        seed_weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds  # (R, S)
+        clip_weights = rng.multinomial(clips, np.full(clips, 1 / clips), RESAMPLES) / clips  # (R, N)
+        draws += ((seed_weights @ difference) * clip_weights).sum(axis=1) / len(ours)
+        means.append(difference.mean())
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Gain(float(np.mean(means)), float(low), float(high))

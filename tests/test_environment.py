@@ -1,0 +1,42 @@
+"""One lock, and everything that names versions agrees with it."""
+
+import re
+import tomllib
+
+import yaml
+
+from repro import paths
+
+
+def lock() -> dict[str, str]:
+    lines = (paths.ROOT / "requirements.lock").read_text().splitlines()
+    return dict(line.split(";")[0].strip().lower().split("==") for line in lines if line and not line.startswith("#"))
+
+
+def test_the_lock_gives_one_exact_version_each():
+    for name, version in lock().items():
+        assert re.fullmatch(r"[\w.+-]+", version), name
+
+
+def test_conda_environment_agrees_with_the_lock():
+    wanted = yaml.safe_load((paths.ROOT / "environment.yml").read_text())["dependencies"]
+    conda = [d.split("=") for d in wanted if isinstance(d, str) and "=" in d and not d.startswith("python")]
+    pip = [d.split("==") for d in wanted[-1]["pip"] if "==" in d]
+    assert len(conda) + len(pip) >= 18
+    for name, version in conda + pip:
+        assert lock()[name] == version, name
+
+
+def test_every_dependency_is_locked_and_in_the_conda_environment():
+    project = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["project"]
+    text = (paths.ROOT / "environment.yml").read_text()
+    for dependency in project["dependencies"]:
+        name = re.match(r"[\w-]+", dependency).group()
+        assert name in lock(), name
+        assert name in text, name
+    for dependency in project["optional-dependencies"]["test"]:
+        assert re.match(r"[\w-]+", dependency).group() in lock()
+
+
+def test_no_second_opencv_overwrites_the_first():
+    assert [name for name in lock() if name.startswith("opencv")] == ["opencv-python-headless"]

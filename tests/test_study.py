@@ -1,0 +1,82 @@
+"""What notebooks and the command line let in."""
+
+import pytest
+
+from repro import notebooks
+from repro.errors import ReproError
+from repro.papers import imrs
+from repro.study import Study
+
+
+@pytest.mark.parametrize("value", [3, [3], (3,), "3", "[3]", " 3 "])
+def test_numbers_come_in_every_form_papermill_hands_over(value):
+    assert Study(seeds=value).seeds == (3,)
+
+
+def test_several_numbers():
+    assert Study(splits="1,2, 3").splits == Study(splits=[1, 2, 3]).splits == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"profile": "smal"}, "unknown profile 'smal'; did you mean 'small'"),
+        ({"dataset": "hmdb"}, "did you mean 'hmdb51'"),
+        ({"device": "gpu"}, "unknown device"),
+        ({"splits": 0}, "splits is 0, but must be whole numbers from 1"),
+        ({"seeds": "one"}, "seeds is 'one'"),
+        ({"seeds": "1,1"}, "each once"),
+        ({"seeds": ""}, "seeds is ''"),
+        ({"seeds": True}, "seeds is True"),
+        ({"seeds": 1.5}, "seeds is 1.5"),
+        ({"jobs": 0}, "jobs is 0"),
+        ({"allow_missing": "true"}, "allow_missing is 'true', but must be True or False"),
+        ({"data_root": 3}, "data_root is 3, but must be text"),
+        ({"data_root": "/x"}, "leave it empty"),
+        ({"pretrained_rgb": "/no/such.pth"}, "no such file"),
+    ],
+)
+def test_a_bad_parameter_is_one_error_that_names_it(given, words):
+    with pytest.raises(ReproError, match=words):
+        Study(**given)
+
+
+def test_a_misspelt_name_in_the_parameters_or_injected_after_them_is_an_error():
+    cell = 'profile: str = "small"\nseeds = "0"'
+    names = {"profile": "small", "seeds": "0", "pairs": "1:1"}
+    assert Study.from_notebook({**names, "In": ["", cell]}).seeds == (0,)
+    assert Study.from_notebook({**names, "In": ["", cell, "# Parameters\npairs = 3"]}, "pairs").seeds == (0,)
+    with pytest.raises(ReproError, match="unknown parameter 'sedes'; did you mean 'seeds'"):
+        Study.from_notebook({**names, "In": ["", cell, '# Parameters\nsedes = "1"']})
+    with pytest.raises(ReproError, match="unknown parameter 'porfile'; did you mean 'profile'"):
+        Study.from_notebook({**names, "In": ["", 'porfile = "small"\nseeds = "0"']})
+    own = ["", cell, "x = 3", "%time 1", "import os\nseeds_of_mine = 4"]
+    assert Study.from_notebook({**names, "In": own}).profile == "small"  # a reader's own cells are no parameters
+
+
+def test_tiers_and_names():
+    assert Study().tier == "synthetic"
+    assert Study(dataset="folder", data_root="/videos/mine").tier == "small real"
+    assert Study(dataset="folder", data_root="/videos/mine").name == "folder-mine"
+    assert Study(dataset="hmdb51", profile="paper").tier == "paper"
+    assert Study(dataset="hmdb51").tier == "small real"
+
+
+def test_pairs_of_lambdas():
+    assert imrs.pairs_of("1:1, 50:200") == imrs.pairs_of([[1, 1], [50, 200]]) == ((1, 1), (50, 200))
+    for bad in ("1-1", "1:2:3", 5, "a:b", [[1]]):
+        with pytest.raises(ReproError, match="pairs is"):
+            imrs.pairs_of(bad)
+
+
+def test_values_from_the_command_line():
+    assert [notebooks.value_of(t) for t in ("3", "1e-3", "true", "[1, 2]", "cpu", "1,2")] == [
+        3, 1e-3, True, [1, 2], "cpu", (1, 2),
+    ]  # fmt: skip
+
+
+def test_unknown_notebooks_and_parameters_offer_the_nearest():
+    with pytest.raises(ReproError, match="did you mean 'ablation_lambda'"):
+        notebooks.path_of("ablation_lamda")
+    with pytest.raises(ReproError, match="did you mean 'seeds'"):
+        notebooks.study_of("streams", {"sedes": 1})

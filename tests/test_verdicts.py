@@ -1,0 +1,68 @@
+"""Metrics on numbers worked out by hand; verdicts on constructed hits that must come out each way."""
+
+import numpy as np
+import pytest
+
+from repro import metrics
+from repro.errors import ReproError
+from repro.verdicts import CONTRADICTED, NOT_RESOLVED, SUPPORTED, paired_gain
+
+SCORES = np.array([[3.0, 2.0, 1.0], [0.0, 5.0, 4.0], [1.0, 0.0, 2.0], [9.0, 8.0, 7.0]])
+LABELS = np.array([0, 2, 2, 2])
+
+
+def test_accuracies_by_hand():
+    assert metrics.correct(SCORES, LABELS).tolist() == [True, False, True, False]
+    assert metrics.top(SCORES, LABELS, 2) == 0.75
+    assert metrics.per_class(SCORES, LABELS) == {0: 1.0, 2: 1 / 3}
+    assert metrics.mean_class(SCORES, LABELS) == pytest.approx(2 / 3)
+
+
+def test_a_tie_counts_for_the_lower_class():
+    assert metrics.top(np.zeros((2, 3)), np.array([0, 1])) == 0.5
+
+
+def test_softmax_survives_large_logits():
+    assert metrics.softmax(np.array([[1000.0, 1000.0 + np.log(3)]]))[0] == pytest.approx([0.25, 0.75])
+
+
+def test_no_scores_are_an_error():
+    with pytest.raises(ReproError, match="the test part is empty"):
+        metrics.top(np.zeros((0, 3)), np.zeros(0))
+
+
+def hits(rate: float, seed: int, seeds: int = 3, clips: int = 400) -> np.ndarray:
+    return np.random.default_rng(seed).random((seeds, clips)) < rate
+
+
+def test_a_clear_gain_is_supported_or_contradicted_by_what_was_claimed():
+    gain = paired_gain([hits(0.8, 1)], [hits(0.6, 2)])
+    assert gain.low < gain.mean < gain.high
+    assert gain.mean == pytest.approx(0.2, abs=0.05)
+    assert gain.verdict(+1) == SUPPORTED
+    assert gain.verdict(-1) == CONTRADICTED
+    assert paired_gain([hits(0.6, 2)], [hits(0.8, 1)]).verdict(+1) == CONTRADICTED
+
+
+def test_noise_is_not_resolved():
+    outcomes = [paired_gain([hits(0.7, i)], [hits(0.7, 100 + i)]).verdict(+1) for i in range(24)]
+    assert outcomes.count(NOT_RESOLVED) >= 20  # 95 % intervals: 23 expected
+    same = hits(0.7, 5)
+    assert paired_gain([same], [same]).verdict(+1) == NOT_RESOLVED
+
+
+def test_pairing_sees_a_gain_that_lies_in_the_same_clips():
+    base = hits(0.5, 7)
+    better = base.copy()
+    better[:, np.flatnonzero(~base.any(axis=0))[:12]] = True  # 12 clips of 400 that nobody got before
+    assert paired_gain([better], [base]).verdict(+1) == SUPPORTED
+
+
+def test_splits_weigh_the_same():
+    ones, none = np.ones((3, 10), bool), np.zeros((3, 1000), bool)
+    assert paired_gain([ones, none], [~ones, none]).mean == pytest.approx(0.5)
+
+
+def test_unpaired_systems_are_an_error():
+    with pytest.raises(ReproError, match="same seeds and clips"):
+        paired_gain([hits(0.5, 1)], [hits(0.5, 1, seeds=2)])
