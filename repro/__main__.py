@@ -56,16 +56,32 @@ def reproduce(profile: str = "small", only: tuple[str, ...] = (), jobs: int = -1
     try:
         execute.execute(wanted, jobs)
         folder = paths.data() / "executed" / profile
-        workers = min(joblib.cpu_count() if jobs == -1 else jobs, len(names))
-        parallel = joblib.Parallel(n_jobs=workers, prefer="threads", return_as="generator_unordered")
-        tasks = (joblib.delayed(notebooks.execute)(name, {**given, "jobs": 1}, folder, quiet=True) for name in names)
-        for i, target in enumerate(parallel(tasks), 1):
-            print(f"  notebook {i}/{len(names)}: {target}", file=sys.stderr)
+        failed = _execute_all(names, {**given, "jobs": 1}, folder, joblib.cpu_count() if jobs == -1 else jobs)
     except KeyboardInterrupt:
         sys.exit("\nstopped; nothing finished is lost: the same command goes on from here")
     page = report.write(profile)
+    if failed:
+        raise ReproError(f"{len(failed)} notebooks failed, the others are done: " + "; ".join(failed))
     print(f"done in {(time.perf_counter() - start) / 60:.1f} minutes. Read {page}; tables: {page.parent / profile}; "
           f"figures: {paths.out() / 'figures' / profile}; executed notebooks: {folder}")  # fmt: skip
+
+
+def _execute_all(names: list[str], given: dict, folder: Path, workers: int) -> list[str]:
+    """Executes notebooks side by side, a process each; returns the errors of those that failed."""
+
+    def attempt(name: str) -> str:
+        try:
+            notebooks.execute(name, given, folder, quiet=True)
+            return ""
+        except ReproError as error:
+            return str(error)
+
+    parallel = joblib.Parallel(n_jobs=min(workers, len(names)), prefer="threads", return_as="generator_unordered")
+    errors = []
+    for i, error in enumerate(parallel(joblib.delayed(attempt)(name) for name in names), 1):
+        print(f"  {i}/{len(names)} notebooks{f'; failed: {error}' if error else ''}", file=sys.stderr)
+        errors += [error] if error else []
+    return errors
 
 
 def prepare(

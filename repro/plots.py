@@ -170,7 +170,7 @@ def prediction_figure(probabilities: np.ndarray, classes: Sequence[str], label: 
     order = np.argsort(-probabilities)[:5]
     figure = Figure(figsize=(6, 2.2), layout="constrained")
     axes = figure.subplots()
-    names = [f"{classes[i]}{'  (true)' * (i == label)}" for i in order]
+    names = [f"{classes[i]}  (true)" if i == label else classes[i] for i in order]
     axes.barh(names, 100 * probabilities[order], color=[OURS if i == label else "#bbbbbb" for i in order])
     axes.invert_yaxis()
     axes.set(xlabel="probability, %", xlim=(0, 100))

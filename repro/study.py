@@ -17,7 +17,13 @@ from repro.data.store import Recipe
 from repro.errors import ReproError, unknown
 from repro.execute import DEVICES
 
-SMOKE_SET = synthetic.Synthetic(sources=6, train=6, test=6)
+LARGE = synthetic.Synthetic(frames=20, side=96)  # for networks that want 16 frames of 112 pixels
+EMBEDDED = {  # the embedded set of each profile
+    "smoke": synthetic.Synthetic(sources=6, train=6, test=6),
+    "small": synthetic.Synthetic(),
+    "gpu": LARGE,
+    "paper": LARGE,
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class Study:
     def root(self) -> Path:
         """The folder of the data set's files."""
         if self.dataset == "synthetic":
-            return paths.data() / ("synthetic-smoke" if self.profile == "smoke" else "synthetic")
+            return paths.data() / ("synthetic" if self.profile == "small" else f"synthetic-{self.profile}")
         return Path(self.data_root).expanduser().resolve() if self.data_root else paths.data() / self.dataset
 
     @property
@@ -99,7 +105,7 @@ class Study:
     def catalog(self, split: int, val_fraction: float) -> Catalog:
         """The table of clips of a split; the embedded set is written first where it is missing."""
         if self.dataset == "synthetic":
-            synthetic.write(self.root, SMOKE_SET if self.profile == "smoke" else synthetic.Synthetic(), self.jobs)
+            synthetic.write(self.root, EMBEDDED[self.profile], self.jobs)
         return _catalog(self, split, val_fraction)
 
     def prepare(self, splits: Sequence[int], val_fraction: float, recipe: Recipe) -> dict[int, Catalog]:

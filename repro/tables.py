@@ -3,6 +3,7 @@
 A table never trains: it reads the records that `execute` left. One frame becomes CSV, Markdown, HTML and LaTeX.
 """
 
+import itertools
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -134,6 +135,17 @@ def gain_over(row: Row, base: Row) -> verdicts.Gain:
     return verdicts.paired_gain([ours[s][: seeds[s]] for s in splits], [theirs[s][: seeds[s]] for s in splits])
 
 
+def chain(table: Table, labels: Sequence[str]) -> pd.DataFrame:
+    """Is each row of `labels` better than the one before it? One line a step, with the interval and a verdict."""
+    rows = {row.label: row for row in table.rows}
+    lines = []
+    for lower, upper in itertools.pairwise(labels):
+        gain = gain_over(rows[upper], rows[lower])
+        ours = f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+        lines.append({"claim": f"{upper} is better than {lower}", "gain [95 %]": ours, "verdict": gain.verdict(+1)})
+    return pd.DataFrame(lines)
+
+
 def sentence(frame: pd.DataFrame) -> str:
     """What the table shows, in one sentence drawn from its verdicts."""
     counts = frame["verdict"].value_counts()
@@ -144,12 +156,14 @@ def sentence(frame: pd.DataFrame) -> str:
 
 
 def command(table: Table, study: Study) -> str:
-    """The command that makes the table again."""
-    given = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in study.parameters().items()}
-    given = {k: Path(v).name if k == "data_root" else v for k, v in given.items()}
-    return shlex.join(
-        ["python", "-m", "repro", "run", table.notebook] + [s for k, v in given.items() for s in ("-p", k, str(v))]
-    )
+    """The command that makes the table again; how many processes made it does not matter, and no path is told."""
+    words = ["python", "-m", "repro", "run", table.notebook]
+    for name, value in study.parameters().items():
+        if name in ("jobs", "device"):
+            continue
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        words += ["-p", name, Path(text).name if name in ("data_root", "pretrained_rgb", "pretrained_flow") else text]
+    return shlex.join(words)
 
 
 def save(frame: pd.DataFrame, name: str, study: Study, runs: Sequence[Run] = ()) -> Path:
@@ -179,8 +193,9 @@ def save(frame: pd.DataFrame, name: str, study: Study, runs: Sequence[Run] = ())
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A frame as a Markdown table."""
-    rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
+    """A frame as a Markdown table; missing values are empty cells."""
+    values = [["" if pd.isna(value) else str(value) for value in row] for row in frame.itertuples(index=False)]
+    rows = [list(frame.columns), ["---"] * frame.shape[1], *values]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 

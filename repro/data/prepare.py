@@ -8,10 +8,11 @@ from pathlib import Path
 
 import cv2
 import joblib
+import numpy as np
 import pandas as pd
 
 from repro import paths
-from repro.data import store
+from repro.data import flow, store
 from repro.data.store import Recipe
 from repro.errors import ReproError
 
@@ -71,6 +72,7 @@ def prepare(
     made, failed, pairs, start = [], {}, 0, time.perf_counter()
     if work:
         print(f"preparing {len(work)} clips of {dataset} ({len(there)} there already)", file=sys.stderr)
+        flow.extract(np.zeros((2, 32, 32, 3), np.uint8), recipe.flow)  # compiles once, here; the workers read the cache
         workers = min(joblib.cpu_count() if jobs == -1 else jobs, len(work))
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="4*n_jobs")
         shown = start
