@@ -28,4 +28,4 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) data
+	rm -rf $(VENV)

@@ -1,6 +1,8 @@
 """The command line: python -m repro --help."""
 
+import itertools
 import json
+import os
 import shutil
 import sys
 import time
@@ -55,6 +57,8 @@ def reproduce(profile: str = "small", only: tuple[str, ...] = (), jobs: int = -1
     wanted = [run for name in names for run in notebooks.runs_of(name, given)]
     try:
         execute.execute(wanted, jobs)
+        if int(os.environ.get("RANK", "0")) > 0:
+            return  # under torchrun the first process alone goes on to the notebooks
         folder = paths.data() / "executed" / profile
         failed = _execute_all(names, {**given, "jobs": 1}, folder, joblib.cpu_count() if jobs == -1 else jobs)
     except KeyboardInterrupt:
@@ -62,7 +66,7 @@ def reproduce(profile: str = "small", only: tuple[str, ...] = (), jobs: int = -1
     page = report.write(profile)
     if failed:
         raise ReproError(f"{len(failed)} notebooks failed, the others are done: " + "; ".join(failed))
-    print(f"done in {(time.perf_counter() - start) / 60:.1f} minutes. Read {page}; tables: {page.parent / profile}; "
+    print(f"done in {(time.perf_counter() - start) / 60:.1f} minutes. Read {page}; tables: {paths.out() / 'results' / profile}; "
           f"figures: {paths.out() / 'figures' / profile}; executed notebooks: {folder}")  # fmt: skip
 
 
@@ -77,8 +81,10 @@ def _execute_all(names: list[str], given: dict, folder: Path, workers: int) -> l
             return str(error)
 
     parallel = joblib.Parallel(n_jobs=min(workers, len(names)), prefer="threads", return_as="generator_unordered")
-    errors = []
-    for i, error in enumerate(parallel(joblib.delayed(attempt)(name) for name in names), 1):
+    alone = [name for name in names if name == "efficiency"]  # it measures time
+    together = [name for name in names if name not in alone]
+    errors, done = [], parallel(joblib.delayed(attempt)(name) for name in together)
+    for i, error in enumerate(itertools.chain(done, map(attempt, alone)), 1):
         print(f"  {i}/{len(names)} notebooks{f'; failed: {error}' if error else ''}", file=sys.stderr)
         errors += [error] if error else []
     return errors
@@ -90,6 +96,7 @@ def prepare(
     root: Path | None = None,
     side: int = 256,
     flow: str = "tvl1",
+    bound: float = 20.0,
     group: str = "",
     allow_missing: bool = False,
     jobs: int = -1,
@@ -101,6 +108,7 @@ def prepare(
         root: the folder of its files.
         side: short side of the stored frames, in pixels.
         flow: tvl1, dis or farneback.
+        bound: stored flow is clipped to this many pixels and mapped to 0..255.
         group: for folder data, a regular expression with a named group (?P<group>...) on the file names.
         allow_missing: go on without the files that are absent.
         jobs: processes at once, -1 for one a core.
@@ -110,7 +118,7 @@ def prepare(
     from repro.data.store import Recipe
     from repro.study import Study
 
-    recipe = Recipe(side=side, flow=flow)
+    recipe = Recipe(side=side, flow=flow, bound=bound)
     study = Study(dataset=dataset, data_root=str(root or ""), group=group, allow_missing=allow_missing, jobs=jobs)
     splits = (1,) if dataset == "folder" else (1, 2, 3)
     tables = [study.catalog(split, val_fraction=0.0).table for split in splits]
@@ -149,6 +157,7 @@ def doctor() -> None:
 
     for name, value in records.environment("")["versions"].items():
         print(f"{name:24} {value}")
+    folder = paths.data() if paths.data().exists() else paths.ROOT
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     backends = [cv2.videoio_registry.getBackendName(b) for b in cv2.videoio_registry.getBackends()]
     found = [name for name in DATASETS if name != "folder" and (paths.data() / name).is_dir()]
@@ -157,7 +166,7 @@ def doctor() -> None:
         "GPU": cuda,
         "bf16": "yes" if bf16_supported() else "no",
         "OpenCV reads video with": ", ".join(backends),
-        "data folder": f"{paths.data()} ({shutil.disk_usage(paths.ROOT).free / 1e9:.0f} GB free)",
+        "data folder": f"{paths.data()} ({shutil.disk_usage(folder).free / 1e9:.0f} GB free)",
         "data sets found": ", ".join(found) or "none yet; the embedded one is made on first use",
     }
     for name, value in facts.items():

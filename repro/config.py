@@ -122,7 +122,7 @@ class Optimisation:
     momentum: float = 0.9
     dampening: float = 0.0  # MARS's code has 0.9; the paper does not mention it
     weight_decay: float = 5e-4
-    schedule: Literal["plateau", "onecycle"] = "plateau"
+    schedule: Literal["plateau", "onecycle"] = "plateau"  # onecycle moves the momentum too, between 0.95 and 0.85
     patience: int = 10  # epochs without a better validation loss before the rate drops tenfold
     select: Literal["last", "best"] = "best"  # which epoch is tested: the last, or the best on the validation part
     clip_gradient: float = 0.0  # norm; 0 leaves gradients alone

@@ -9,6 +9,7 @@ from torch import nn
 
 from repro import metrics
 from repro.data.dataset import ClipDataset, batches
+from repro.errors import ReproError
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,11 @@ def predict(
     """Runs `model`, in eval mode, over all views of `dataset`; several processes share the work."""
     training = model.training
     model.eval()
-    clips = None
+    clips = torch.zeros(len(dataset), len(dataset.classes), device=fabric.device)
     with torch.inference_mode():
         for items in batches(dataset, batch, 0, workers, fabric.global_rank, fabric.world_size):
             with fabric.autocast():
                 logits = model(fabric.to_device(items[modality])).logits.float()
-            if clips is None:
-                clips = torch.zeros(len(dataset), logits.shape[1], device=fabric.device)
             clips[items["view"].to(fabric.device)] = logits
     clips = fabric.all_reduce(clips, reduce_op="sum")
     model.train(training)
@@ -59,7 +58,10 @@ def predict(
 
 def measure(scores: Scores) -> tuple[np.ndarray, dict]:
     """What a record keeps: video scores (N, K) float16, and metrics computed from just these, fractions in [0, 1]."""
-    videos = scores.videos().astype(np.float16)
+    with np.errstate(over="ignore"):
+        videos = scores.videos().astype(np.float16)
+    if not np.isfinite(videos).all():
+        raise ReproError("the network's test scores are not finite, or too large to store; its training diverged")
     found = {
         "clip_top1": scores.clip_top1(),
         "video_top1": metrics.top(videos, scores.labels),

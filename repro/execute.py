@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cv2
 import joblib
 import torch
 from lightning_fabric import Fabric
@@ -60,12 +61,13 @@ def missing(runs: Sequence[Run]) -> list[Run]:
 def execute(runs: Sequence[Run], jobs: int = -1, device: str = "auto") -> list[Record]:
     """Makes every run that is not recorded yet and returns the records of `runs`, in order.
 
-    jobs: processes at once, -1 for one a core (one in all on a GPU). A run that fails is named at the end, in one
-    error, when all the others are done. Under torchrun all processes share each run.
+    jobs: processes at once, -1 for one a core (one in all for full-size networks or on a GPU). A run that fails is
+    named at the end, in one error, when all the others are done. Under torchrun all processes share each run.
     """
     accelerator = resolve_device(device)
     shared = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    jobs = 1 if shared or (jobs == -1 and accelerator != "cpu") else joblib.cpu_count() if jobs == -1 else jobs
+    one_at_a_time = accelerator != "cpu" or any(run.profile in ("gpu", "paper") for run in runs)
+    jobs = 1 if shared or (jobs == -1 and one_at_a_time) else joblib.cpu_count() if jobs == -1 else jobs
     total, failed, start, done = len(missing(runs)), {}, time.perf_counter(), 0
     if total:
         print(f"{total} runs to make, {jobs} at a time on {accelerator}", file=sys.stderr)
@@ -108,6 +110,8 @@ def _attempt(run: Run, accelerator: str) -> tuple[Run, str]:
         return run, ""
     except ReproError as error:
         return run, str(error)
+    except (RuntimeError, OSError, MemoryError, cv2.error) as error:  # no memory, a full disk: not the other runs' end
+        return run, f"run {run.id}: {type(error).__name__}: {error}"
 
 
 def make(run: Run, accelerator: str = "cpu") -> Record:
@@ -164,6 +168,7 @@ def make(run: Run, accelerator: str = "cpu") -> Record:
         if fabric.is_global_zero:
             weights.save_weights(weights_path(run), model, list(clips.classes), {"run": run.id})
             records.write(record, record_path(run))
+            (folder / "checkpoint.pt").unlink()
         fabric.barrier()
         return record
 
@@ -179,15 +184,15 @@ def load_catalog(data: Data) -> catalog.Catalog:
     return found
 
 
-def build(run: Run, classes: Sequence[str]) -> nn.Module:
-    """The run's network, seeded; from its checkpoint and with its frozen parts, where it has any."""
+def build(run: Run, classes: Sequence[str], initialise: bool = True) -> nn.Module:
+    """The run's network, seeded, with its frozen parts; `initialise`: from its public checkpoint, where it has one."""
     torch.manual_seed(run.seed)
     channels = CHANNELS[run.data.modality]
     model = models.build(run.model.name, num_classes=len(classes), in_channels=channels, **run.model.arguments)
     opt = run.optimisation
-    if opt.init:
-        if file_hash(Path(opt.init_file)) != opt.init:
-            raise ReproError(f"{opt.init_file}: not the checkpoint the run was planned with; its bytes have changed")
+    if opt.init and initialise:
+        if not Path(opt.init_file).is_file() or file_hash(Path(opt.init_file)) != opt.init:
+            raise ReproError(f"{opt.init_file}: not there, or not the checkpoint the run was planned with; start again")
         print(weights.load_public(model, Path(opt.init_file)), file=sys.stderr)
     if opt.trained:
         fast.freeze_except(model, opt.trained)
@@ -197,14 +202,18 @@ def build(run: Run, classes: Sequence[str]) -> nn.Module:
 def trained(run: Run) -> nn.Module:
     """The finished network of a run, in eval mode on the CPU, for looking at."""
     record = records.read(record_path(run))
-    model = build(run, record.classes)
+    if not weights_path(run).exists():
+        raise ReproError(
+            f"run {run.id} has a record but no weights; delete {record_path(run).parent} and execute it again"
+        )
+    model = build(run, record.classes, initialise=False)
     weights.load_weights(weights_path(run), model, record.classes)
     return model.eval()
 
 
 def frozen_teacher(run: Run, classes: Sequence[str], fabric: Fabric) -> nn.Module:
     """The teacher of `run`: eval mode, no gradients, BatchNorm folded, on the device."""
-    teacher = build(run.teacher, classes)
+    teacher = build(run.teacher, classes, initialise=False)
     weights.load_weights(weights_path(run.teacher), teacher, list(classes))
     return fabric.to_device(fast.fold_batchnorm(teacher.requires_grad_(False)).to(memory_format=torch.channels_last_3d))
 

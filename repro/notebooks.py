@@ -83,6 +83,7 @@ def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False)
     study_of(name, given)  # a wrong parameter fails here, before a kernel starts
     target = folder / f"{Path(name).stem}.ipynb"
     folder.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
     arguments = [s for k, v in given.items() for s in ("-r" if isinstance(v, str) else "-p", k, str(v))]
     done = subprocess.run(
         [sys.executable, "-m", "papermill", str(path_of(name)), str(target), "--no-progress-bar", *arguments]
@@ -91,7 +92,9 @@ def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False)
         check=False,
     )  # fmt: skip
     if done.returncode:
-        raise ReproError(f"{name}: {failure(target) or (done.stderr or '').strip().splitlines()[-1:]}; see {target}")
+        raise ReproError(
+            f"{name}: {failure(target) or (done.stderr or 'see above').strip().splitlines()[-1]}; see {target}"
+        )
     return target
 
 

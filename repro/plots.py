@@ -49,7 +49,7 @@ def table_figure(table: Table, study: Study) -> Figure:
     left.invert_yaxis()
     data = table.paper["dataset"].iloc[0].upper() if len(table.paper) else ""
     left.set_title(f"paper ({data}), top-1 %")
-    right.set_title(f"ours ({study.name}, {study.tier}), top-1 %")
+    right.set_title(f"ours ({study.where}), top-1 %")
     figure.suptitle(table.title, x=0.01, ha="left", fontweight="bold")
     return figure
 
@@ -87,7 +87,7 @@ def streams_figure(table: Table, study: Study) -> Figure:
         axes.set_ylim(max(0, low - 15), 100.5)
         axes.set_title(f"top-{k} %")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
-    figure.suptitle(f"{table.title} ({study.name}, {study.tier})", x=0.01, ha="left", fontweight="bold")
+    figure.suptitle(f"{table.title} ({study.where})", x=0.01, ha="left", fontweight="bold")
     return figure
 
 

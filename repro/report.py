@@ -50,7 +50,7 @@ def cost(name: str, profile: str = "small") -> str:
     """Runs behind a notebook's tables and the processor time they took, from the records in results/."""
     results, ids = paths.out() / "results" / profile, set()
     for file in results.glob("*/*.csv"):
-        frame = pd.read_csv(file)
+        frame = pd.read_csv(file, dtype=str, keep_default_na=False)
         if {"command", "runs"} <= set(frame) and frame["command"][0].split()[4] == name:
             ids |= set(" ".join(frame["runs"]).split())
     if not ids:

@@ -100,7 +100,13 @@ class Study:
         """Where a number of this study comes from: synthetic, small real, or paper."""
         if self.dataset == "synthetic":
             return "synthetic"
-        return "paper" if self.profile == "paper" and self.dataset != "folder" else "small real"
+        published = self.profile == "paper" and self.dataset != "folder" and not self.allow_missing
+        return "paper" if published else "small real"
+
+    @property
+    def where(self) -> str:
+        """Data set and tier, for titles."""
+        return f"{self.name}, {self.tier} tier" if self.name != self.tier else f"{self.tier} tier"
 
     def catalog(self, split: int, val_fraction: float) -> Catalog:
         """The table of clips of a split; the embedded set is written first where it is missing."""
@@ -108,11 +114,11 @@ class Study:
             synthetic.write(self.root, EMBEDDED[self.profile], self.jobs)
         return _catalog(self, split, val_fraction)
 
-    def prepare(self, splits: Sequence[int], val_fraction: float, recipe: Recipe) -> dict[int, Catalog]:
-        """The catalogs of `splits`, all their clips packed; clips that cannot be are one error."""
-        found = {split: self.catalog(split, val_fraction) for split in splits}
-        for each in found.values():
-            prepare.require_all(prepare.prepare(each.table, self.dataset, self.root, recipe, self.jobs))
+    @functools.lru_cache(maxsize=16)  # noqa: B019 - a study is a few small values
+    def prepare(self, split: int, val_fraction: float, recipe: Recipe) -> Catalog:
+        """The catalog of a split, all its clips packed; clips that cannot be are one error."""
+        found = self.catalog(split, val_fraction)
+        prepare.require_all(prepare.prepare(found.table, self.dataset, self.root, recipe, self.jobs))
         return found
 
     def parameters(self) -> dict[str, Any]:

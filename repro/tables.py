@@ -3,6 +3,7 @@
 A table never trains: it reads the records that `execute` left. One frame becomes CSV, Markdown, HTML and LaTeX.
 """
 
+import html
 import itertools
 import shlex
 import shutil
@@ -19,6 +20,7 @@ from repro.errors import ReproError
 from repro.study import Study
 
 NOT_AVAILABLE = "not available"
+ONE_SEED = " (one seed)"  # such a verdict knows nothing of the spread between seeds
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Table:
     rows: tuple[Row, ...]
     paper: pd.DataFrame  # columns row, metric, value, tag, source: the paper's numbers for this data set
     notebook: str
+    options: tuple[tuple[str, str], ...] = ()  # further parameters of its notebook, for the command
 
     def runs(self) -> list[Run]:
         """All runs of the table, each once."""
@@ -85,6 +88,7 @@ def build(table: Table, study: Study) -> pd.DataFrame:
     paper = dict(zip(table.paper["row"], table.paper["value"], strict=True))
     derived = set(table.paper.loc[table.paper["tag"] == "derived", "row"])
     base = next(row for row in table.rows if row.label == table.against)
+    classes = len(records.read(execute.record_path(base.systems[0][0])).classes)
     lines = []
     for row in table.rows:
         ours = accuracy(row)
@@ -94,7 +98,7 @@ def build(table: Table, study: Study) -> pd.DataFrame:
             if row.label in paper
             else NOT_AVAILABLE,
             "ours": f"{ours.mean():.1f}" + (f" ± {ours.std(ddof=1):.1f}" if len(ours) > 1 else ""),
-            "top-5": f"{accuracy(row, 5).mean():.1f}",
+            "top-5": f"{accuracy(row, 5).mean():.1f}" if classes > 5 else NOT_AVAILABLE,
             "seeds": len(ours),
         }
         if row is base:
@@ -123,7 +127,7 @@ def _compared(row: Row, base: Row, paper: dict[str, float]) -> dict[str, str]:
         "paper's gain": f"{theirs:+.1f}",
         "our gain [95 %]": ours,
         "difference": f"{100 * gain.mean - theirs:+.1f}",
-        "verdict": gain.verdict(theirs),
+        "verdict": gain.verdict(theirs) + ONE_SEED * (len(accuracy(row)) == 1),
     }
 
 
@@ -135,30 +139,43 @@ def gain_over(row: Row, base: Row) -> verdicts.Gain:
     return verdicts.paired_gain([ours[s][: seeds[s]] for s in splits], [theirs[s][: seeds[s]] for s in splits])
 
 
-def chain(table: Table, labels: Sequence[str]) -> pd.DataFrame:
+def chain(table: Table, labels: Sequence[str], study: Study) -> pd.DataFrame:
     """Is each row of `labels` better than the one before it? One line a step, with the interval and a verdict."""
     rows = {row.label: row for row in table.rows}
     lines = []
     for lower, upper in itertools.pairwise(labels):
         gain = gain_over(rows[upper], rows[lower])
         ours = f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-        lines.append({"claim": f"{upper} is better than {lower}", "gain [95 %]": ours, "verdict": gain.verdict(+1)})
-    return pd.DataFrame(lines)
+        verdict = gain.verdict(+1) + ONE_SEED * (len(accuracy(rows[upper])) == 1)
+        line = {
+            "claim": f"{upper} is better than {lower}",
+            "our gain [95 %]": ours,
+            "verdict": verdict,
+            "tier": study.tier,
+        }
+        lines.append(line)
+    frame = pd.DataFrame(lines)
+    title = f"{table.title.rstrip('.')}: the claims."
+    frame.attrs = {"title": title, "claim": table.claim, "command": command(table, study), "tier": study.tier}
+    return frame
 
 
 def sentence(frame: pd.DataFrame) -> str:
     """What the table shows, in one sentence drawn from its verdicts."""
-    counts = frame["verdict"].value_counts()
+    counts = frame["verdict"].str.removesuffix(ONE_SEED).value_counts()
     parts = [
         f"{counts[v]} {v}" for v in (verdicts.SUPPORTED, verdicts.CONTRADICTED, verdicts.NOT_RESOLVED) if v in counts
     ]
+    if not parts:
+        return "The paper gives no numbers to compare with here."
     return f"Of the comparisons that the paper's numbers make here ({frame.attrs['tier']} tier): {', '.join(parts)}."
 
 
 def command(table: Table, study: Study) -> str:
     """The command that makes the table again; how many processes made it does not matter, and no path is told."""
     words = ["python", "-m", "repro", "run", table.notebook]
-    for name, value in study.parameters().items():
+    given = study.parameters() | {"splits": study.splits, "seeds": study.seeds} | dict(table.options)
+    for name, value in given.items():
         if name in ("jobs", "device"):
             continue
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
@@ -171,7 +188,7 @@ def save(frame: pd.DataFrame, name: str, study: Study, runs: Sequence[Run] = ())
     folder = paths.out() / "results" / study.profile / study.name
     attrs = frame.attrs
     caption = f"{attrs['title']} Claim: {attrs['claim']} Tier: {attrs['tier']}. Command: {attrs['command']}"
-    style = frame.style.hide(axis="index").set_caption(caption)
+    style = frame.style.hide(axis="index").set_caption(html.escape(caption)).set_uuid(name)
     header = f"**{attrs['title']}** {attrs['claim']}\n\nTier: {attrs['tier']}. Command: `{attrs['command']}`\n\n"
     texts = {
         "csv": frame.assign(command=attrs["command"], runs=attrs.get("runs", "")).to_csv(index=False),
@@ -200,4 +217,5 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join({"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#"}.get(c, c) for c in text)
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(special.get(c, f"\\{c}" if c in "%_&#{}$" else c) for c in text)

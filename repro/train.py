@@ -68,7 +68,7 @@ def fit(
             batch = fabric.to_device(batch)
             output = wrapped(batch[run.data.modality])
             losses = _losses(run, fabric, output, batch, teacher)
-            if not torch.isfinite(losses["loss"]):
+            if fabric.all_reduce(torch.isfinite(losses["loss"]).float(), reduce_op="mean") != 1:
                 parts = ", ".join(f"{name} {float(value.detach()):g}" for name, value in losses.items())
                 raise ReproError(
                     f"run {run.id} stopped in epoch {epoch + 1}, step {step + 1}: the loss is not finite ({parts}); "
@@ -78,7 +78,12 @@ def fit(
             wrapped_optimiser.zero_grad()
             fabric.backward(losses["loss"])
             if opt.clip_gradient:
-                fabric.clip_gradients(wrapped, wrapped_optimiser, max_norm=opt.clip_gradient)
+                limit = opt.clip_gradient
+                norm = fabric.clip_gradients(wrapped, wrapped_optimiser, max_norm=limit, error_if_nonfinite=False)
+                if not torch.isfinite(norm):
+                    raise ReproError(
+                        f"run {run.id} stopped in epoch {epoch + 1}, step {step + 1}: the gradient is not finite"
+                    )
             wrapped_optimiser.step()
             if opt.schedule == "onecycle":
                 schedule.step()
@@ -86,12 +91,17 @@ def fit(
             for name, value in {**losses, "clip_top1": hits}.items():
                 sums[name] = sums.get(name, 0.0) + value.detach()
             seen += 1
+        if fabric.world_size > 1:  # each process kept its own BatchNorm statistics; the first one's are what is saved
+            for buffer in model.buffers():
+                torch.distributed.broadcast(buffer, 0)
         means = fabric.all_reduce({name: value / seen for name, value in sums.items()}, reduce_op="mean")
         line = {"epoch": epoch + 1, "lr": optimiser.param_groups[0]["lr"]}
         line |= {name: float(value) for name, value in means.items()}
         if validation is not None:
             scores = evaluate.predict(model, validation, fabric, opt.batch, run.data.modality, workers)
             line |= {"val_loss": scores.loss(), "val_top1": scores.video_top1()}
+            if not math.isfinite(line["val_loss"]):
+                raise ReproError(f"run {run.id} stopped after epoch {epoch + 1}: the validation loss is not finite")
             if opt.schedule == "plateau":
                 schedule.step(line["val_loss"])
             if opt.select == "best" and line["val_loss"] < best["val_loss"]:

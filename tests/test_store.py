@@ -41,7 +41,10 @@ def test_frames_and_flow_come_back(tmp_path):
     original = [store.resize_short_side(f, 48) for f in video.frames(source)]
     stored = clip.rgb(range(6))
     assert stored[0].shape == (48, 64, 3)
-    assert np.abs(np.stack(stored).astype(int) - np.stack(original)).mean() < 1.5  # JPEG quality 95
+    grey = [
+        np.stack([cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames]).astype(int) for frames in (stored, original)
+    ]
+    assert np.abs(grey[0] - grey[1]).mean() < 1.5  # JPEG quality 95 halves the colours' resolution, not the grey's
     wanted = flow.quantise(flow.extract(np.stack(original), "dis"))
     got = np.stack(clip.flow(range(5)))
     assert got.shape == (5, 48, 64, 2)

@@ -17,6 +17,7 @@ from repro.config import Data
 from repro.data import sampling, store, transforms
 from repro.data.catalog import Catalog
 from repro.data.store import Recipe
+from repro.errors import ReproError
 
 IN_MEMORY = 1 << 30  # bytes of decoded frames up to which a part of a data set is kept in memory
 CHANNELS = {"rgb": 3, "flow": 2}
@@ -43,8 +44,11 @@ class ClipDataset(torch.utils.data.Dataset):
     """
 
     def __init__(self, catalog: Catalog, part: str, data: Data, modalities: Sequence[str], seed: int = 0):
-        self.table = catalog.part(part).reset_index(drop=True)
-        self.labels = self.table["label"].to_numpy()
+        self.table = catalog.part(part)
+        if self.table.empty:
+            missing = f"; {len(catalog.excluded)} files are missing" if catalog.excluded else ""
+            raise ReproError(f"{catalog.dataset} split {catalog.split}: no clip is in the {part} part{missing}")
+        self.labels, self.classes = self.table["label"].to_numpy(), catalog.classes
         self.data, self.modalities, self.seed, self.epoch = data, tuple(modalities), seed, 0
         self.random = part == "train"
         recipe = recipe_of(data)
@@ -126,4 +130,7 @@ def batches(
         if len(order) > size:
             order = order[: len(order) // size * size]
     groups = [order[i : i + size][rank::world].tolist() for i in range(0, len(order), size)]
+    if dataset.random and not all(groups):
+        raise ReproError(f"a batch of {len(order[:size])} clips cannot be shared by {world} processes")
+    groups = [group for group in groups if group]
     return iter(torch.utils.data.DataLoader(dataset, batch_sampler=groups, num_workers=workers, collate_fn=collate))

@@ -40,7 +40,7 @@ def _up_to_date(target: Path, source: Path, recipe: Recipe) -> bool:
     """True where the packed clip is whole, of this recipe, and made from this source; hashes only what looks newer."""
     if not target.exists():
         return False
-    made_from = store.open_packed(target, recipe).header["source"]  # another recipe is an error: never overwritten
+    made_from = store.open_packed(target, recipe).header["source"]  # another recipe, or damage, is an error
     now = source.stat()
     if made_from["bytes"] != now.st_size:
         return False

@@ -19,6 +19,7 @@ from typing import Any
 from repro.config import Data, Model, Objective, Optimisation, Run, file_hash
 from repro.data.dataset import recipe_of
 from repro.errors import ReproError
+from repro.execute import resolve_device
 from repro.models import fast
 from repro.study import Study
 from repro.tables import Row, Table, published
@@ -65,7 +66,11 @@ def single(
     data = _data(study, split, modality)
     gate = {"excitation": excitation, "excitation_stages": tuple(stages)} if excitation != "none" else {}
     optimisation = {**preset["optimisation"], **_pretrained(study, modality)}
-    precision = "bf16-mixed" if study.profile in ("gpu", "paper") and fast.bf16_supported() else "32-true"
+    precision = (
+        "bf16-mixed"
+        if study.profile in ("gpu", "paper") and fast.bf16_supported(resolve_device(study.device))
+        else "32-true"
+    )
     model = Model("resnext3d", {**preset["model"], **gate})
     return Run(study.profile, seed, data, model, Objective(), Optimisation(**optimisation), precision)
 
@@ -85,7 +90,7 @@ def _preset(study: Study) -> dict[str, dict[str, Any]]:
 def _data(study: Study, split: int, modality: str) -> Data:
     given = {"val_fraction": 0.1, **_preset(study)["data"]}
     defaults = Data(study.dataset, "", **given)
-    found = study.prepare([split], defaults.val_fraction, recipe_of(defaults))[split]
+    found = study.prepare(split, defaults.val_fraction, recipe_of(defaults))
     return Data(
         study.dataset, found.id, split, modality, **given, flip=study.dataset not in MIRRORED,
         excluded=found.excluded, root=str(study.root), group=study.group,
@@ -145,6 +150,7 @@ def table4(study: Study, pairs: Sequence[Sequence[float]] = PAIRS) -> Table:
         "imrs_table4", "IMRS, Table 4: the weights of the two distillation terms.",
         "(50, 200) is better than the other pairs.",
         "(50, 200)", rows, published("imrs", "table4", study.dataset, "1"), "ablation_lambda",
+        () if tuple(pairs) == PAIRS else (("pairs", ", ".join(f"{a:g}:{b:g}" for a, b in pairs)),),
     )  # fmt: skip
 
 
