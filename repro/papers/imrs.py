@@ -46,7 +46,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "small real": {  # the small profile on real videos, of which there are few
         "data": {"frames": 16, "size": 48, "side": 64, "bound": 5.0, "smallest_scale": 0.7},
         "model": SMALL,
-        "optimisation": {"epochs": 60, **ONECYCLE, "batch": 8},
+        "optimisation": {"epochs": 100, **ONECYCLE, "batch": 8},
     },
     "gpu": {
         "data": {"frames": 16, "size": 112, "side": 128, "bound": 10.0, "smallest_scale": 0.8},
