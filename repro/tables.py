@@ -184,7 +184,8 @@ def command(table: Table, study: Study) -> str:
 
 
 def save(frame: pd.DataFrame, name: str, study: Study, runs: Sequence[Run] = ()) -> Path:
-    """Writes NAME.csv, .md, .html and .tex to results/PROFILE/DATASET/, and the records of `runs` beside them."""
+    """Writes NAME.csv, .md, .html and .tex to results/PROFILE/DATASET/, and the records of `runs` and of their teachers beside
+    them."""
     folder = paths.out() / "results" / study.profile / study.name
     attrs = frame.attrs
     caption = f"{attrs['title']} Claim: {attrs['claim']} Tier: {attrs['tier']}. Command: {attrs['command']}"
@@ -203,7 +204,8 @@ def save(frame: pd.DataFrame, name: str, study: Study, runs: Sequence[Run] = ())
     for ending, text in texts.items():
         with paths.atomic(folder / f"{name}.{ending}") as part:
             part.write_text(text)
-    for run in runs:
+    with_teachers = {r.id: r for run in runs for r in (run, run.teacher) if r is not None}
+    for run in with_teachers.values():
         with paths.atomic(paths.out() / "results" / study.profile / "records" / f"{run.id}.json") as part:
             shutil.copyfile(execute.record_path(run), part)
     return folder
