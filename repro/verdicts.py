@@ -31,7 +31,8 @@ def paired_gain(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> Gai
 
     Each sequence holds one (S, N) array of hits (bool) a split: S seeds, N test clips, the same in both. A resample
     draws seeds and, in each split, clips, with replacement, and keeps the pairs together. With three seeds the interval
-    knows little of the spread between seeds: more seeds make it honest, not narrower.
+    knows little of the spread between seeds: more seeds make it honest, not narrower. Clips count as independent, though
+    clips of one actor or source resemble each other: on folder data the interval is somewhat too narrow.
     """
     if len(ours) != len(theirs) or any(a.shape != b.shape for a, b in zip(ours, theirs, strict=True)):
         raise ReproError("the two systems were not tested on the same seeds and clips, so they cannot be paired")
