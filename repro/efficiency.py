@@ -41,7 +41,7 @@ def latency(profile: str, repeats: int = 5) -> pd.DataFrame:
     rgb = torch.from_numpy(np.stack([cv2.resize(f[:, 42:298], (112, 112)) for f in frames[:16]]))
     rgb = rgb.permute(3, 0, 1, 2)[None]  # (1, 3, 16, 112, 112)
     small = {"depths": (1, 1, 1, 1), "width": 16, "cardinality": 8} if profile == "smoke" else {}
-    networks = {c: _ready(resnext3d(51, c, excitation="ce", **small)) for c in (3, 2)}
+    networks = {c: fast.for_inference(resnext3d(51, c, excitation="ce", **small), bf16=False) for c in (3, 2)}
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=fast.bf16_supported())
 
     def network(channels: int) -> None:
@@ -76,10 +76,6 @@ def latency(profile: str, repeats: int = 5) -> pd.DataFrame:
         "command": COMMAND,
     }
     return frame
-
-
-def _ready(model: torch.nn.Module) -> torch.nn.Module:
-    return fast.fold_batchnorm(model).to(memory_format=torch.channels_last_3d)
 
 
 def _median(work: Callable[[], object], repeats: int) -> float:

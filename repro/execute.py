@@ -149,8 +149,8 @@ def make(run: Run, accelerator: str = "cpu") -> Record:
                 say=lambda line: print(line, file=log),
             )  # fmt: skip
         testing = ClipDataset(clips, "test", run.data, (run.data.modality,))
-        folded = fast.fold_batchnorm(model).to(memory_format=torch.channels_last_3d)
-        scores = evaluate.predict(folded, testing, fabric, run.optimisation.batch, run.data.modality, workers)
+        ready = fast.for_inference(model, bf16=False)
+        scores = evaluate.predict(ready, testing, fabric, run.optimisation.batch, run.data.modality, workers)
         stored, found = evaluate.measure(scores)
         record = Record(
             id=run.id,
@@ -215,7 +215,7 @@ def frozen_teacher(run: Run, classes: Sequence[str], fabric: Fabric) -> nn.Modul
     """The teacher of `run`: eval mode, no gradients, BatchNorm folded, on the device."""
     teacher = build(run.teacher, classes, initialise=False)
     weights.load_weights(weights_path(run.teacher), teacher, list(classes))
-    return fabric.to_device(fast.fold_batchnorm(teacher.requires_grad_(False)).to(memory_format=torch.channels_last_3d))
+    return fabric.to_device(fast.for_inference(teacher, bf16=False))
 
 
 @contextmanager

@@ -1,17 +1,16 @@
 """Clips of a run, for looking at: the frames and flow that its network sees, and what it makes of them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from repro import execute, metrics, paths
+from repro import execute, metrics
 from repro.config import Run
 from repro.data import flow, store
 from repro.data.catalog import Catalog
-from repro.data.dataset import ClipDataset, collate, recipe_of
+from repro.data.dataset import ClipDataset, collate, recipe_of, store_folder
 from repro.errors import ReproError
 
 
@@ -31,9 +30,7 @@ def catalog(run: Run) -> Catalog:
 
 
 def _packed(run: Run, name: str) -> store.Packed:
-    recipe = recipe_of(run.data)
-    folder = store.folder(run.data.dataset, Path(run.data.root), recipe, paths.data())
-    return store.open_packed(store.packed_path(folder, name), recipe)
+    return store.open_packed(store.packed_path(store_folder(run.data), name), recipe_of(run.data))
 
 
 def read(run: Run, name: str) -> Clip:

@@ -48,8 +48,7 @@ def parameters(name: str) -> dict[str, Any]:
     """The values in a notebook's parameters cell."""
     cells = json.loads(path_of(name).read_text())["cells"]
     source = next("".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", []))
-    nodes = [node for node in ast.parse(source).body if isinstance(node, ast.AnnAssign | ast.Assign)]
-    return {getattr(n, "target", None).id: ast.literal_eval(n.value) for n in nodes}
+    return {node.target.id: ast.literal_eval(node.value) for node in ast.parse(source).body}  # all are annotated
 
 
 def study_of(name: str, given: dict[str, Any]) -> Study:

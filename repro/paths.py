@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from repro.errors import ReproError
-
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -23,14 +21,6 @@ def out() -> Path:
 def runs() -> Path:
     """One folder a run: its record, its last checkpoint, its lock."""
     return data() / "runs"
-
-
-def inside(root: Path, relative: str, source: Path | str) -> Path:
-    """`root / relative`, refusing a path that leaves `root`; `source` names the file the path was read from."""
-    path = (root / relative).resolve()
-    if not path.is_relative_to(root.resolve()):
-        raise ReproError(f"{source}: the path {relative!r} leads outside {root}; fix that line")
-    return path
 
 
 @contextmanager

@@ -14,7 +14,7 @@ border-bottom:1px solid #8886}img{max-width:100%;background:#fff}code{font-size:
 
 
 def write(profile: str = "small") -> Path:
-    """Writes results/index.html for a profile: every table with its figure; a table that is not there is listed."""
+    """Writes results/index.html for a profile: every table that lies in results/, with its figure."""
     results, figures = paths.out() / "results", paths.out() / "figures"
     parts = [f"<h1>Reproduced tables, profile {html.escape(profile)}</h1>"]
     folders = sorted(p for p in (results / profile).glob("*") if p.is_dir() and p.name != "records")

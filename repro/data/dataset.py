@@ -36,6 +36,11 @@ def recipe_of(data: Data) -> Recipe:
     return Recipe(side=data.side, flow=data.flow, bound=data.bound)
 
 
+def store_folder(data: Data) -> Path:
+    """Where the packed clips of a run lie."""
+    return store.folder(data.dataset, Path(data.root), recipe_of(data), paths.data())
+
+
 class ClipDataset(torch.utils.data.Dataset):
     """Clips of one part of a catalog. Items are dicts: a (T, S, S, C) uint8 array a modality, `label`, `view`.
 
@@ -51,8 +56,7 @@ class ClipDataset(torch.utils.data.Dataset):
         self.labels, self.classes = self.table["label"].to_numpy(), catalog.classes
         self.data, self.modalities, self.seed, self.epoch = data, tuple(modalities), seed, 0
         self.random = part == "train"
-        recipe = recipe_of(data)
-        where = store.folder(catalog.dataset, Path(data.root), recipe, paths.data())
+        recipe, where = recipe_of(data), store_folder(data)
         self.recipe, self.files = recipe, [store.packed_path(where, clip) for clip in self.table["clip"]]
         opened = [store.open_packed(file, recipe) for file in self.files]
         lost = 1 if "flow" in self.modalities else 0  # T frames have T - 1 flows

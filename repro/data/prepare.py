@@ -55,9 +55,7 @@ def _pack(clip: str, source: Path, target: Path, recipe: Recipe) -> tuple[str, i
         return clip, 0, str(error)
 
 
-def prepare(
-    table: pd.DataFrame, dataset: str, root: Path, recipe: Recipe, jobs: int = -1, quiet: bool = False
-) -> Prepared:
+def prepare(table: pd.DataFrame, dataset: str, root: Path, recipe: Recipe, jobs: int = -1) -> Prepared:
     """Packs every clip of `table` (columns clip, path) that is not packed yet.
 
     Clips are written one by one and atomically, so a killed call loses only the clips in work. A clip that fails is
@@ -84,7 +82,7 @@ def prepare(
             else:
                 made.append(clip)
             now, done = time.perf_counter(), len(made) + len(failed)
-            if not quiet and (now - shown > 2 or done == len(work)):
+            if now - shown > 2 or done == len(work):
                 shown, left = now, (now - start) / done * (len(work) - done)
                 print(
                     f"  {done}/{len(work)} clips, {pairs / (now - start):.1f} pairs/s, {left:.0f} s left",
