@@ -46,6 +46,9 @@ def check_types(config: object) -> None:
             require(isinstance(value, hint), where, value, f"of type {hint.__name__}")
 
 
+LATER = {"later": True}  # a field that came after the first records: at its default it is no part of a run's id
+
+
 @dataclass(frozen=True)
 class Data:
     """Which clips, in which form."""
@@ -53,18 +56,23 @@ class Data:
     dataset: str
     catalog: str  # content id of the table of clips, so that two folders or two versions never share a run
     split: int = 1
-    modality: Literal["rgb", "flow"] = "rgb"
-    frames: int = 16  # consecutive frames a clip, T
+    modality: Literal["rgb", "flow", "rgb+flow"] = "rgb"  # the last: one clip of both, for networks with two streams
+    frames: int = 16  # places of a clip, T: consecutive frames, or the segments of sparse sampling
     size: int = 112  # side of the square crop, H and W
     side: int = 256  # short side of the stored frames
     flow: str = "tvl1"  # method of the stored flow
     bound: float = 20.0  # pixels: stored flow is clipped to [-bound, bound] and mapped to 0..255
-    crop: Literal["random", "multiscale"] = "multiscale"  # MARS's corner crop; "random" is the paper's wording
-    smallest_scale: float = 0.5  # of the short side, the smallest multi-scale crop (MARS: 1/2)
+    crop: Literal["random", "multiscale", "tsn"] = "multiscale"  # MARS's corner crop; "random" is IMRS's wording
+    smallest_scale: float = 0.5  # of the short side, the smallest multi-scale crop (MARS: 1/2; TSN: .66, flow .75)
     flip: bool = True  # off where left and right are different classes
     views: Literal["windows", "centre"] = "windows"  # test clips of a video: all non-overlapping windows, or the centre
     val_fraction: float = 0.1  # of the training clips, carved out by group; the catalog's id depends on it
     excluded: tuple[str, ...] = ()  # clips left out because their files are missing
+    sampling: Literal["consecutive", "segments"] = field(default="consecutive", metadata=LATER)  # segments: as TSN
+    stack: int = field(default=1, metadata=LATER)  # flows at each place, as channels x1, y1, x2, ... (TSN: 5)
+    test_frames: int = field(default=0, metadata=LATER)  # T in testing (TSN: 25); 0: as in training
+    crops: Literal["centre", "ten"] = field(default="centre", metadata=LATER)  # of each test view; ten: as TSN
+    average: Literal["logits", "probabilities"] = field(default="logits", metadata=LATER)  # over a video's test views
     root: str = field(default="", metadata={"identity": False})  # where the files lie
     group: str = field(default="", metadata={"identity": False})  # folder data: the expression that finds the group
 
@@ -76,6 +84,13 @@ class Data:
         require(self.bound > 0, "Data.bound", self.bound, "positive")
         require(0 < self.smallest_scale <= 1, "Data.smallest_scale", self.smallest_scale, "in (0, 1]")
         require(0 <= self.val_fraction < 1, "Data.val_fraction", self.val_fraction, "in [0, 1)")
+        require(self.stack >= 1, "Data.stack", self.stack, "at least 1")
+        require(self.test_frames >= 0, "Data.test_frames", self.test_frames, "zero (as in training) or positive")
+        if self.sampling == "consecutive":
+            require(self.stack == 1, "Data.stack", self.stack, "1 for consecutive frames")
+            require(self.test_frames == 0, "Data.test_frames", self.test_frames, "0 for consecutive frames: use views")
+        else:
+            require(self.views == "centre", "Data.views", self.views, "'centre' for segments, which span the video")
 
 
 @dataclass(frozen=True)
@@ -122,13 +137,15 @@ class Optimisation:
     momentum: float = 0.9
     dampening: float = 0.0  # MARS's code has 0.9; the paper does not mention it
     weight_decay: float = 5e-4
-    schedule: Literal["plateau", "onecycle"] = "plateau"  # onecycle moves the momentum too, between 0.95 and 0.85
+    schedule: Literal["plateau", "onecycle", "steps"] = "plateau"  # onecycle also moves the momentum, 0.95 to 0.85
     patience: int = 10  # epochs without a better validation loss before the rate drops tenfold
     select: Literal["last", "best"] = "best"  # which epoch is tested: the last, or the best on the validation part
     clip_gradient: float = 0.0  # norm; 0 leaves gradients alone
     trained: tuple[str, ...] = ()  # parts that train, all others frozen; empty: everything trains
     init: str = ""  # sha256 of the checkpoint that training starts from; empty: from scratch
     init_file: str = field(default="", metadata={"identity": False})  # where that checkpoint lies
+    steps: tuple[int, ...] = field(default=(), metadata=LATER)  # schedule "steps": epochs where the rate drops tenfold
+    partial_batchnorm: bool = field(default=False, metadata=LATER)  # TSN: all but the first keep their statistics
 
     def __post_init__(self):
         check_types(self)
@@ -140,6 +157,8 @@ class Optimisation:
         for name in ("weight_decay", "clip_gradient"):
             require(getattr(self, name) >= 0, f"Optimisation.{name}", getattr(self, name), "zero or positive")
         require(bool(self.init) == bool(self.init_file), "Optimisation.init_file", self.init_file, "given with init")
+        stepped = (self.schedule == "steps") == bool(self.steps) and list(self.steps) == sorted(set(self.steps))
+        require(stepped, "Optimisation.steps", self.steps, "growing epochs with schedule 'steps', else empty")
 
 
 @dataclass(frozen=True)
@@ -192,6 +211,7 @@ def content(config: object) -> Any:
             f.name: content(getattr(config, f.name))
             for f in dataclasses.fields(config)
             if f.metadata.get("identity", True)
+            and not (f.metadata.get("later") and getattr(config, f.name) == f.default)
         }
     if isinstance(config, Mapping):
         return {str(k): content(v) for k, v in config.items()}

@@ -14,17 +14,23 @@ from repro.errors import ReproError
 
 @dataclass(frozen=True)
 class Scores:
-    """Logits of M clips of N videos. clips: (M, K) float32; video: (M,) which video each clip is of; labels: (N,)."""
+    """Logits of M clips of N videos. clips: (M, K) float32; video: (M,) which video each clip is of; labels: (N,).
+
+    average: what is averaged over the clips of a video, logits (MARS) or probabilities (Hara's code, T-STAM).
+    """
 
     clips: np.ndarray
     video: np.ndarray
     labels: np.ndarray
+    average: str = "logits"
 
     def videos(self) -> np.ndarray:
-        """(N, K): the mean of the logits of each video's clips (MARS; Hara's code averages probabilities)."""
-        sums = np.zeros((len(self.labels), self.clips.shape[1]))
-        np.add.at(sums, self.video, self.clips)
-        return sums / np.bincount(self.video, minlength=len(self.labels))[:, None]
+        """(N, K): mean logits of each video's clips, or the logarithm of their mean probabilities."""
+        clips = self.clips if self.average == "logits" else metrics.softmax(self.clips)
+        sums = np.zeros((len(self.labels), clips.shape[1]))
+        np.add.at(sums, self.video, clips)
+        means = sums / np.bincount(self.video, minlength=len(self.labels))[:, None]
+        return means if self.average == "logits" else np.log(np.maximum(means, 1e-12))  # within float16
 
     def loss(self) -> float:
         """Mean cross-entropy of the clips."""
@@ -53,7 +59,7 @@ def predict(
     clips = fabric.all_reduce(clips, reduce_op="sum")
     model.train(training)
     video = np.array([view.video for view in dataset.views])
-    return Scores(clips.cpu().numpy(), video, dataset.labels.astype(np.int64))
+    return Scores(clips.cpu().numpy(), video, dataset.labels.astype(np.int64), dataset.data.average)
 
 
 def measure(scores: Scores) -> tuple[np.ndarray, dict]:

@@ -22,7 +22,7 @@ from torch import nn
 from repro import evaluate, models, paths, records, train
 from repro.config import Data, Run, content, file_hash
 from repro.data import catalog
-from repro.data.dataset import CHANNELS, ClipDataset
+from repro.data.dataset import ClipDataset, channels
 from repro.errors import ReproError, unknown
 from repro.models import fast, weights
 from repro.records import Record
@@ -150,7 +150,9 @@ def make(run: Run, accelerator: str = "cpu") -> Record:
             )  # fmt: skip
         testing = ClipDataset(clips, "test", run.data, (run.data.modality,))
         ready = fast.for_inference(model, bf16=False)
-        scores = evaluate.predict(ready, testing, fabric, run.optimisation.batch, run.data.modality, workers)
+        # as many frames at once as in training
+        batch = max(run.optimisation.batch * run.data.frames // (run.data.test_frames or run.data.frames), 1)
+        scores = evaluate.predict(ready, testing, fabric, batch, run.data.modality, workers)
         stored, found = evaluate.measure(scores)
         record = Record(
             id=run.id,
@@ -187,8 +189,8 @@ def load_catalog(data: Data) -> catalog.Catalog:
 def build(run: Run, classes: Sequence[str], initialise: bool = True) -> nn.Module:
     """The run's network, seeded, with its frozen parts; `initialise`: from its public checkpoint, where it has one."""
     torch.manual_seed(run.seed)
-    channels = CHANNELS[run.data.modality]
-    model = models.build(run.model.name, num_classes=len(classes), in_channels=channels, **run.model.arguments)
+    inputs = channels(run.data)
+    model = models.build(run.model.name, num_classes=len(classes), in_channels=inputs, **run.model.arguments)
     opt = run.optimisation
     if opt.init and initialise:
         if not Path(opt.init_file).is_file() or file_hash(Path(opt.init_file)) != opt.init:
@@ -196,6 +198,8 @@ def build(run: Run, classes: Sequence[str], initialise: bool = True) -> nn.Modul
         print(weights.load_public(model, Path(opt.init_file)), file=sys.stderr)
     if opt.trained:
         fast.freeze_except(model, opt.trained)
+    if opt.partial_batchnorm:
+        fast.freeze_batchnorm_except_first(model)
     return model
 
 

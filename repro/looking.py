@@ -12,6 +12,7 @@ from repro.data import flow, store
 from repro.data.catalog import Catalog
 from repro.data.dataset import ClipDataset, collate, recipe_of, store_folder
 from repro.errors import ReproError
+from repro.evaluate import Scores
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def predict(run: Run, clip: Clip) -> np.ndarray:
     items = [data[i] for i, view in enumerate(data.views) if view.video == video]
     with torch.inference_mode():
         logits = execute.trained(run)(collate(items)[run.data.modality]).logits.numpy()  # (views, K)
-    return metrics.softmax(logits.mean(axis=0, keepdims=True))[0]
+    scores = Scores(logits, np.zeros(len(logits), int), np.array([clip.label]), run.data.average)
+    return metrics.softmax(scores.videos())[0]
 
 
 def storage(run: Run) -> pd.DataFrame:

@@ -17,18 +17,24 @@ from repro.config import Data
 from repro.data import sampling, store, transforms
 from repro.data.catalog import Catalog
 from repro.data.store import Recipe
+from repro.data.transforms import Crop
 from repro.errors import ReproError
 
 IN_MEMORY = 1 << 30  # bytes of decoded frames up to which a part of a data set is kept in memory
-CHANNELS = {"rgb": 3, "flow": 2}
 
 
 @dataclass(frozen=True)
 class View:
-    """One clip to cut: which video of the table, from which frame on."""
+    """One clip to cut in testing: which video of the table, which frames of it, and the crop."""
 
     video: int
-    start: int
+    starts: tuple[int, ...]  # (T,): the frame, or the first flow of the stack, at each place of the clip
+    crop: Crop
+
+
+def channels(data: Data) -> int:
+    """Channels of the clips of a run: 3 for RGB, 2 a flow of the stack."""
+    return sum({"rgb": 3, "flow": 2 * data.stack}[part] for part in data.modality.split("+"))
 
 
 def recipe_of(data: Data) -> Recipe:
@@ -44,8 +50,10 @@ def store_folder(data: Data) -> Path:
 class ClipDataset(torch.utils.data.Dataset):
     """Clips of one part of a catalog. Items are dicts: a (T, S, S, C) uint8 array a modality, `label`, `view`.
 
-    part: 'train' draws one random clip a video each epoch; 'val' and 'test' cut the views that `data.views` names.
-    modalities: 'rgb', 'flow' or both; both show the same frames, crop and flip.
+    part: 'train' draws one random clip a video each epoch; 'val' and 'test' cut the views of the run's protocol; ten
+    crops and the number of test frames are for 'test' alone.
+    modalities: 'rgb', 'flow', 'rgb+flow' (one clip of both, RGB's channels first), or several of them, which then show
+    the same frames, crop and flip.
     """
 
     def __init__(self, catalog: Catalog, part: str, data: Data, modalities: Sequence[str], seed: int = 0):
@@ -56,64 +64,83 @@ class ClipDataset(torch.utils.data.Dataset):
         self.labels, self.classes = self.table["label"].to_numpy(), catalog.classes
         self.data, self.modalities, self.seed, self.epoch = data, tuple(modalities), seed, 0
         self.random = part == "train"
+        self.streams = sorted({stream for modality in modalities for stream in modality.split("+")})
         recipe, where = recipe_of(data), store_folder(data)
         self.recipe, self.files = recipe, [store.packed_path(where, clip) for clip in self.table["clip"]]
         opened = [store.open_packed(file, recipe) for file in self.files]
-        lost = 1 if "flow" in self.modalities else 0  # T frames have T - 1 flows
+        lost = 1 if "flow" in self.streams else 0  # T frames have T - 1 flows
         self.counts = [clip.frames - lost for clip in opened]
         self.sizes = [(clip.header["height"], clip.header["width"]) for clip in opened]
-        short = sum(count < data.frames for count in self.counts)
+        snippet = data.stack if lost else 1
+        self.length = data.frames if data.sampling == "consecutive" else snippet  # frames at a stretch
+        short = sum(count < self.length for count in self.counts)
         if short:
             warnings.warn(
-                f"{short} of {len(opened)} {part} videos have fewer than {data.frames} frames and loop", stacklevel=2
+                f"{short} of {len(opened)} {part} videos have fewer than {self.length} frames and loop", stacklevel=2
             )
         pixels = sum(n * h * w for n, (h, w) in zip(self.counts, self.sizes, strict=True))
-        self.in_memory = pixels * sum(CHANNELS[m] for m in self.modalities) <= IN_MEMORY
-        self.views = (
-            [View(i, -1) for i in range(len(opened))]
-            if self.random
-            else [
-                View(i, start)
-                for i, count in enumerate(self.counts)
-                for start in sampling.view_starts(data.views, count, data.frames)
-            ]
-        )
+        self.in_memory = pixels * sum(3 if stream == "rgb" else 2 for stream in self.streams) <= IN_MEMORY
+        self.views = [] if self.random else [v for i in range(len(opened)) for v in self._views(i, part == "test")]
+
+    def _views(self, video: int, testing: bool) -> list[View]:
+        """The views of a video in testing, or in validation."""
+        data, count = self.data, self.counts[video]
+        if data.sampling == "segments":
+            segments = data.test_frames if testing and data.test_frames else data.frames
+            clips = [sampling.segment_starts(count, self.length, segments, None)]
+        else:
+            starts = sampling.view_starts(data.views, count, data.frames)
+            clips = [sampling.clip_indices(start, data.frames, count) for start in starts]
+        size = self.sizes[video]
+        ten = testing and data.crops == "ten"
+        crops = transforms.ten_crops(*size, data.flip) if ten else [transforms.centre_crop(*size)]
+        return [View(video, tuple(map(int, starts)), crop) for starts in clips for crop in crops]
 
     def __len__(self) -> int:
-        return len(self.views)
+        return len(self.files) if self.random else len(self.views)
 
     def __getitem__(self, i: int) -> dict:
-        view = self.views[i]
-        height, width = self.sizes[view.video]
-        data, start = self.data, view.start
-        if self.random:
-            rng = np.random.default_rng((self.seed, self.epoch, view.video))
-            start = sampling.random_start(self.counts[view.video], data.frames, rng)
-            if data.crop == "multiscale":
-                crop = transforms.multiscale_corner_crop(height, width, data.smallest_scale, rng, data.flip)
-            else:
-                crop = transforms.random_crop(height, width, data.size, rng, data.flip)
-        else:
-            crop = transforms.centre_crop(height, width)
-        indices = sampling.clip_indices(start, data.frames, self.counts[view.video])
+        view = self._draw(i) if self.random else self.views[i]
         item = {"label": int(self.labels[view.video]), "view": i}
         for modality in self.modalities:
-            item[modality] = np.empty((data.frames, data.size, data.size, CHANNELS[modality]), np.uint8)
-            transforms.apply(self._images(view.video, modality, indices), crop, item[modality])
+            item[modality] = np.concatenate([self._clip(view, s) for s in modality.split("+")], axis=3)  # (T, S, S, C)
         return item
 
-    def _images(self, video: int, modality: str, indices: np.ndarray) -> list[np.ndarray]:
+    def _draw(self, video: int) -> View:
+        """A random training clip of a video."""
+        data, count = self.data, self.counts[video]
+        rng = np.random.default_rng((self.seed, self.epoch, video))
+        if data.sampling == "segments":
+            starts = sampling.segment_starts(count, self.length, data.frames, rng)
+        else:
+            starts = sampling.clip_indices(sampling.random_start(count, data.frames, rng), data.frames, count)
+        if data.crop == "random":
+            return View(video, tuple(starts), transforms.random_crop(*self.sizes[video], data.size, rng, data.flip))
+        scaled = transforms.multiscale_corner_crop if data.crop == "multiscale" else transforms.tsn_crop
+        return View(video, tuple(starts), scaled(*self.sizes[video], data.smallest_scale, rng, data.flip))
+
+    def _clip(self, view: View, stream: str) -> np.ndarray:
+        """(T, S, S, 3) RGB or (T, S, S, 2 * stack) flow of a view."""
+        data, count = self.data, self.counts[view.video]
+        stack = 1 if stream == "rgb" else data.stack
+        indices = [int(i) for start in view.starts for i in sampling.clip_indices(start, stack, count)]
         if self.in_memory:
-            images = store.decoded(self.files[video], self.recipe, modality)
-            return [images[i] for i in indices]
-        clip = store.open_packed(self.files[video], self.recipe)
-        return clip.rgb(indices) if modality == "rgb" else clip.flow(indices)
+            images = store.decoded(self.files[view.video], self.recipe, stream)
+            images = [view.crop.cut(images[i]) for i in indices]
+        else:
+            clip = store.open_packed(self.files[view.video], self.recipe)
+            images = clip.rgb(indices, view.crop) if stream == "rgb" else clip.flow(indices, view.crop)
+        if stack > 1:
+            images = [np.concatenate(images[i : i + stack], axis=2) for i in range(0, len(images), stack)]
+        out = np.empty((len(images), data.size, data.size, images[0].shape[2]), np.uint8)
+        transforms.apply(images, view.crop.flip, out, flow=stream == "flow")
+        return out
 
 
 def collate(items: list[dict]) -> dict[str, torch.Tensor]:
     """Stacks items to a batch; clips become (B, C, T, H, W), a view of (B, T, H, W, C) memory: channels_last_3d."""
     batch = {name: torch.tensor([item[name] for item in items]) for name in ("label", "view")}
-    for modality in CHANNELS.keys() & items[0].keys():
+    for modality in items[0].keys() - batch.keys():
         stacked = torch.from_numpy(np.stack([item[modality] for item in items]))  # (B, T, H, W, C)
         batch[modality] = stacked.permute(0, 4, 1, 2, 3)  # (B, C, T, H, W)
     return batch

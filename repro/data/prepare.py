@@ -40,7 +40,11 @@ def _up_to_date(target: Path, source: Path, recipe: Recipe) -> bool:
     """True where the packed clip is whole, of this recipe, and made from this source; hashes only what looks newer."""
     if not target.exists():
         return False
-    made_from = store.open_packed(target, recipe).header["source"]  # another recipe, or damage, is an error
+    try:
+        made_from = store.open_packed(target, recipe).header["source"]  # another recipe is an error
+    except store.Damaged as error:
+        print(f"packed once more: {error}", file=sys.stderr)
+        return False
     now = source.stat()
     if made_from["bytes"] != now.st_size:
         return False

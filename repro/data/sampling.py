@@ -17,6 +17,17 @@ def random_start(count: int, length: int, rng: np.random.Generator) -> int:
     return int(rng.integers(0, max(count - length, 0) + 1))
 
 
+def segment_starts(count: int, length: int, segments: int, rng: np.random.Generator | None) -> np.ndarray:
+    """TSN's sparse sampling: (segments,) starts of snippets of `length` frames, one in each of equal intervals.
+
+    A random place in each interval, or its middle where `rng` is None (in testing). Where there are fewer places than
+    segments, some repeat.
+    """
+    places = max(count - length, 0) + 1
+    within = np.full(segments, 0.5) if rng is None else rng.random(segments)
+    return ((np.arange(segments) + within) * places / segments).astype(int)
+
+
 def view_starts(views: str, count: int, length: int) -> list[int]:
     """Starts of the test clips of a video of `count` frames.
 

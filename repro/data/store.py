@@ -3,7 +3,7 @@
 A file is: magic, length of the header, header (JSON: identity, counts, size), offsets (uint64), images. Its identity
 says what was read (size and hash of the source) and how (short side, quality, flow method with all its parameters,
 bound); a folder holds one recipe, and a file of another recipe in it is an error. One file a clip is read with few
-system calls: 16 frames cost about what their JPEGs cost to decode.
+system calls, and of each image only what a crop needs is decoded (`repro.data.jpeg`).
 """
 
 import functools
@@ -20,12 +20,17 @@ import numpy as np
 
 from repro.config import require
 from repro.data import flow as optical_flow
-from repro.data import video
+from repro.data import jpeg, video
+from repro.data.transforms import Crop
 from repro.errors import ReproError
 from repro.paths import atomic
 
-MAGIC = b"reproclip1\n"
+MAGIC = b"reproclip2\n"
 LENGTH = struct.Struct("<I")
+
+
+class Damaged(ReproError):
+    """A packed file that cannot be used and has to be made again."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,13 @@ class Recipe:
 
 
 def source_identity(path: Path) -> dict:
-    """Size in bytes and sha256 of a source file."""
-    with open(path, "rb") as file:
-        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    """Size in bytes and sha256 of a source file, or of the images of a frame folder, one after another in order."""
+    size, digest = 0, hashlib.sha256()
+    for file in video.files(path):
+        data = file.read_bytes()
+        size += len(data)
+        digest.update(data)
+    return {"bytes": size, "sha256": digest.hexdigest()}
 
 
 def resize_short_side(frame: np.ndarray, side: int) -> np.ndarray:
@@ -93,10 +102,10 @@ def pack(source: Path, target: Path, recipe: Recipe) -> int:
 
 
 def _encode(source: Path, image: np.ndarray, quality: int) -> bytes:
-    ok, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))
-    if not ok:
+    data = jpeg.encode(image, quality)
+    if data is None:
         raise ReproError(f"{source}: a frame of {image.shape[1]}x{image.shape[0]} pixels cannot be written as JPEG")
-    return data.tobytes()
+    return data
 
 
 @dataclass(frozen=True)
@@ -116,15 +125,20 @@ class Packed:
             ]
         return [np.frombuffer(data, np.uint8) for data in reads]
 
-    def rgb(self, indices: Sequence[int]) -> list[np.ndarray]:
-        """Frames `indices`, each 0 <= i < T, as (H, W, 3) uint8 RGB."""
-        return [cv2.imdecode(image, cv2.IMREAD_COLOR_RGB) for image in self._images(indices)]
+    def rgb(self, indices: Sequence[int], crop: Crop | None = None) -> list[np.ndarray]:
+        """Frames `indices`, each 0 <= i < T, as (H, W, 3) uint8 RGB: whole, or only what lies in the crop."""
+        return self._decoded(indices, cv2.IMREAD_COLOR_RGB, crop)
 
-    def flow(self, indices: Sequence[int]) -> list[np.ndarray]:
+    def flow(self, indices: Sequence[int], crop: Crop | None = None) -> list[np.ndarray]:
         """Flows from frame i to i + 1, each 0 <= i < T - 1, as (H, W, 2) uint8: x and y, 127.5 is no motion."""
         wanted = [self.frames + 2 * i + c for i in indices for c in (0, 1)]
-        images = [cv2.imdecode(image, cv2.IMREAD_GRAYSCALE) for image in self._images(wanted)]
+        images = self._decoded(wanted, cv2.IMREAD_GRAYSCALE, crop)
         return [cv2.merge(images[i : i + 2]) for i in range(0, len(images), 2)]
+
+    def _decoded(self, wanted: Sequence[int], flag: int, crop: Crop | None) -> list[np.ndarray]:
+        if crop is None:
+            return [cv2.imdecode(data, flag) for data in self._images(wanted)]
+        return [jpeg.decode(data, flag, crop.top, crop.left, crop.height, crop.width) for data in self._images(wanted)]
 
 
 def open_packed(path: Path, recipe: Recipe) -> Packed:
@@ -132,7 +146,7 @@ def open_packed(path: Path, recipe: Recipe) -> Packed:
     try:
         with open(path, "rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise ReproError(f"{path}: not a packed clip; delete it and prepare again")
+                raise Damaged(f"{path}: not a packed clip, or one of an older version; prepare again")
             text = file.read(LENGTH.unpack(file.read(LENGTH.size))[0])
             header = json.loads(text)
             count = header["frames"] + 2 * (header["frames"] - 1)
@@ -141,9 +155,9 @@ def open_packed(path: Path, recipe: Recipe) -> Packed:
     except FileNotFoundError:
         raise ReproError(f"{path}: the clip is not prepared; run `python -m repro prepare` on its data set") from None
     except (struct.error, ValueError, KeyError) as error:
-        raise ReproError(f"{path}: damaged packed clip ({error}); delete it and prepare again") from None
+        raise Damaged(f"{path}: damaged packed clip ({error}); prepare again") from None
     if len(offsets) != count + 1 or offsets[-1] != size:
-        raise ReproError(f"{path}: damaged packed clip (not whole); delete it and prepare again")
+        raise Damaged(f"{path}: damaged packed clip (not whole); prepare again")
     if header["recipe"] != recipe.identity():
         raise ReproError(
             f"{path}: stored with {header['recipe']}, but {recipe.identity()} was asked for: "
