@@ -104,7 +104,7 @@ def prepare(
     """Decode every clip of a data set, compute its optical flow and store both; can be killed and started again.
 
     Args:
-        dataset: ucf101, hmdb51, folder or synthetic.
+        dataset: ucf101, hmdb51, something_v1, something_v2, diving48, kinetics400, folder or synthetic.
         root: the folder of its files.
         side: short side of the stored frames, in pixels.
         flow: tvl1, dis or farneback.
@@ -120,7 +120,7 @@ def prepare(
 
     recipe = Recipe(side=side, flow=flow, bound=bound)
     study = Study(dataset=dataset, data_root=str(root or ""), group=group, allow_missing=allow_missing, jobs=jobs)
-    splits = (1,) if dataset == "folder" else (1, 2, 3)
+    splits = (1, 2, 3) if dataset in ("ucf101", "hmdb51", "synthetic") else (1,)
     tables = [study.catalog(split, val_fraction=0.0).table for split in splits]
     clips = pd.concat(tables).drop_duplicates("clip")
     prepared = pack(clips, dataset, study.root, recipe, jobs)

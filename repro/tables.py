@@ -25,10 +25,15 @@ ONE_SEED = " (one seed)"  # such a verdict knows nothing of the spread between s
 
 @dataclass(frozen=True)
 class Row:
-    """One system of a table. systems: for every (split, seed) the runs whose probabilities are averaged, often one."""
+    """One system of a table. systems: for every (split, seed) the runs whose probabilities are averaged, often one.
+
+    shares: the weight of each run of a system; empty: equal. weighted: splits count by their test videos, not equally.
+    """
 
     label: str
     systems: tuple[tuple[Run, ...], ...]
+    shares: tuple[float, ...] = ()
+    weighted: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Table:
     claim: str
     against: str
     rows: tuple[Row, ...]
-    paper: pd.DataFrame  # columns row, metric, value, tag, source: the paper's numbers for this data set
+    paper: pd.DataFrame  # columns row, metric (top1, gain, order), value, tag, source: the paper's for this data set
     notebook: str
     options: tuple[tuple[str, str], ...] = ()  # further parameters of its notebook, for the command
 
@@ -56,27 +61,30 @@ def published(paper: str, table: str, dataset: str, split: str) -> pd.DataFrame:
     return numbers[(numbers["table"] == table) & (numbers["dataset"] == wanted) & (numbers["split"] == split)]
 
 
-def probabilities(system: Sequence[Run]) -> tuple[np.ndarray, np.ndarray]:
+def probabilities(system: Sequence[Run], shares: Sequence[float] = ()) -> tuple[np.ndarray, np.ndarray]:
     """Mean softmax (N, K) of the runs of a system and their labels (N,); they must have seen the same test clips."""
     read = [records.read(execute.record_path(run)) for run in system]
     if any(record.clips != read[0].clips for record in read):
         raise ReproError(f"runs {', '.join(r.id for r in read)} were tested on different clips; they cannot be fused")
-    return np.mean([metrics.softmax(record.scores) for record in read], axis=0), np.array(read[0].labels)
+    scores = [metrics.softmax(record.scores) for record in read]
+    return np.average(scores, axis=0, weights=shares or None), np.array(read[0].labels)
 
 
 def hits(row: Row, k: int = 1) -> dict[int, np.ndarray]:
     """{split: (S, N) bool}: for each of S seeds, which of the N test videos are right at top-k."""
     found: dict[int, list[np.ndarray]] = {}
     for system in row.systems:
-        found.setdefault(system[0].data.split, []).append(metrics.correct(*probabilities(system), k))
+        right = metrics.correct(*probabilities(system, row.shares), k)
+        found.setdefault(system[0].data.split, []).append(right)
     return {split: np.stack(each) for split, each in found.items()}
 
 
 def accuracy(row: Row, k: int = 1) -> np.ndarray:
     """(S,) top-k in percent, a value a seed, each the mean over splits; seeds that not every split has are left out."""
-    per_split = [each.mean(axis=1) for each in hits(row, k).values()]
-    common = min(len(each) for each in per_split)
-    return 100 * np.mean([each[:common] for each in per_split], axis=0)
+    found = list(hits(row, k).values())
+    common = min(len(each) for each in found)
+    weights = [each.shape[1] for each in found] if row.weighted else None
+    return 100 * np.average([each[:common].mean(axis=1) for each in found], axis=0, weights=weights)
 
 
 def build(table: Table, study: Study) -> pd.DataFrame:
@@ -85,7 +93,8 @@ def build(table: Table, study: Study) -> pd.DataFrame:
     difference is our gain minus the paper's: on other data than the paper's, the gains can be compared and the
     accuracies cannot. verdict is on the sign of the paper's gain; the interval is a paired bootstrap's, 95 %.
     """
-    paper = dict(zip(table.paper["row"], table.paper["value"], strict=True))
+    paper = {metric: dict(zip(own["row"], own["value"], strict=True)) for metric, own in table.paper.groupby("metric")}
+    top1 = paper.get("top1", {})
     derived = set(table.paper.loc[table.paper["tag"] == "derived", "row"])
     base = next(row for row in table.rows if row.label == table.against)
     classes = len(records.read(execute.record_path(base.systems[0][0])).classes)
@@ -94,8 +103,8 @@ def build(table: Table, study: Study) -> pd.DataFrame:
         ours = accuracy(row)
         line = {
             "row": row.label,
-            "paper": f"{paper[row.label]:.1f}{' (derived)' * (row.label in derived)}"
-            if row.label in paper
+            "paper": f"{top1[row.label]:.1f}{' (derived)' * (row.label in derived)}"
+            if row.label in top1
             else NOT_AVAILABLE,
             "ours": f"{ours.mean():.1f}" + (f" ± {ours.std(ddof=1):.1f}" if len(ours) > 1 else ""),
             "top-5": f"{accuracy(row, 5).mean():.1f}" if classes > 5 else NOT_AVAILABLE,
@@ -117,17 +126,21 @@ def build(table: Table, study: Study) -> pd.DataFrame:
     return frame
 
 
-def _compared(row: Row, base: Row, paper: dict[str, float]) -> dict[str, str]:
-    gain = gain_over(row, base)
+def _compared(row: Row, base: Row, paper: dict[str, dict[str, float]]) -> dict[str, str]:
+    """The paper's gain: from two accuracies, or as the paper states it, or, where it states no number, its sign."""
+    gain, top1 = gain_over(row, base), paper.get("top1", {})
     ours = f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-    if row.label not in paper or base.label not in paper:
+    order = paper.get("order", {}).get(row.label)
+    theirs = paper.get("gain", {}).get(row.label)
+    if row.label in top1 and base.label in top1:
+        theirs = top1[row.label] - top1[base.label]
+    if theirs is None and order is None:
         return {"paper's gain": NOT_AVAILABLE, "our gain [95 %]": ours, "difference": "", "verdict": "nothing claimed"}
-    theirs = paper[row.label] - paper[base.label]
     return {
-        "paper's gain": f"{theirs:+.1f}",
+        "paper's gain": f"{theirs:+.1f}" if theirs is not None else "better" if order > 0 else "worse",
         "our gain [95 %]": ours,
-        "difference": f"{100 * gain.mean - theirs:+.1f}",
-        "verdict": gain.verdict(theirs) + ONE_SEED * (len(accuracy(row)) == 1),
+        "difference": f"{100 * gain.mean - theirs:+.1f}" if theirs is not None else "",
+        "verdict": gain.verdict(order if theirs is None else theirs) + ONE_SEED * (len(accuracy(row)) == 1),
     }
 
 
@@ -136,7 +149,8 @@ def gain_over(row: Row, base: Row) -> verdicts.Gain:
     ours, theirs = hits(row), hits(base)
     splits = sorted(ours.keys() & theirs.keys())
     seeds = {split: min(len(ours[split]), len(theirs[split])) for split in splits}
-    return verdicts.paired_gain([ours[s][: seeds[s]] for s in splits], [theirs[s][: seeds[s]] for s in splits])
+    weights = [ours[s].shape[1] for s in splits] if row.weighted else None
+    return verdicts.paired_gain([ours[s][: seeds[s]] for s in splits], [theirs[s][: seeds[s]] for s in splits], weights)
 
 
 def chain(table: Table, labels: Sequence[str], study: Study) -> pd.DataFrame:

@@ -26,8 +26,10 @@ class Gain:
         return SUPPORTED if (self.low > 0) == (claimed > 0) else CONTRADICTED
 
 
-def paired_gain(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> Gain:
-    """Accuracy of `ours` minus that of `theirs`, with a paired bootstrap interval.
+def paired_gain(
+    ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray], weights: Sequence[float] | None = None
+) -> Gain:
+    """Accuracy of `ours` minus that of `theirs`, with a paired bootstrap interval; `weights` of the splits, or equal.
 
     Each sequence holds one (S, N) array of hits (bool) a split: S seeds, N test clips, the same in both. A resample
     draws seeds and, in each split, clips, with replacement, and keeps the pairs together. With three seeds the interval
@@ -37,13 +39,14 @@ def paired_gain(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> Gai
     if len(ours) != len(theirs) or any(a.shape != b.shape for a, b in zip(ours, theirs, strict=True)):
         raise ReproError("the two systems were not tested on the same seeds and clips, so they cannot be paired")
     rng = np.random.default_rng(0)
-    means, draws = [], np.zeros(RESAMPLES)
-    for a, b in zip(ours, theirs, strict=True):
+    shares = np.full(len(ours), 1 / len(ours)) if weights is None else np.array(weights) / np.sum(weights)
+    mean, draws = 0.0, np.zeros(RESAMPLES)
+    for a, b, share in zip(ours, theirs, shares, strict=True):
         difference = a.astype(float) - b  # (S, N)
         seeds, clips = difference.shape
         seed_weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds  # (R, S)
         clip_weights = rng.multinomial(clips, np.full(clips, 1 / clips), RESAMPLES) / clips  # (R, N)
-        draws += ((seed_weights @ difference) * clip_weights).sum(axis=1) / len(ours)
-        means.append(difference.mean())
+        draws += share * ((seed_weights @ difference) * clip_weights).sum(axis=1)
+        mean += share * difference.mean()
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Gain(float(np.mean(means)), float(low), float(high))
+    return Gain(float(mean), float(low), float(high))

@@ -194,3 +194,86 @@ def test_small_real_sets_decode(real_data, name):
     assert len(paths) == 60
     for path in paths:
         assert sum(1 for _ in video.frames(path)) > 20
+
+
+# Frame folders
+
+
+def write_folder(path, count, first=1, suffix=".jpg"):
+    """Frame i, from 0, is a grey of 8 i, its left half in pure red."""
+    path.mkdir(parents=True)
+    for i in range(count):
+        frame = np.full((48, 64, 3), 8 * i, np.uint8)
+        frame[:, :32] = (0, 0, 255)  # BGR
+        cv2.imwrite(str(path / f"{first + i:05d}{suffix}"), frame)
+    return path
+
+
+@pytest.mark.parametrize(("first", "suffix"), [(1, ".jpg"), (0, ".JPG"), (1, ".jpeg"), (1, ".png")])
+def test_a_frame_folder_is_a_video(tmp_path, first, suffix):
+    path = write_folder(tmp_path / "6106", 12, first, suffix)
+    (path / ".DS_Store").touch()
+    frames = video.read(path)
+    assert frames.shape == (12, 48, 64, 3)
+    assert levels(frames) == list(range(12))
+    assert (frames[:, :, :20, 0] > 220).all()
+    assert (frames[:, :, :20, 1:] < 40).all()
+    np.testing.assert_array_equal(np.stack(list(video.frames(str(path)))), frames)
+    assert levels(video.read(path, [7, 2, 2, 11])) == [7, 2, 2, 11]
+    with pytest.raises(ReproError, match="6106: frame 12 asked for, but the folder holds 12 images"):
+        video.read(path, [3, 12])
+
+
+def test_frames_are_in_the_order_of_numbers_not_of_names(tmp_path):
+    path = write_folder(tmp_path / "a", 12)
+    for i in range(1, 13):
+        (path / f"{i:05d}.jpg").rename(path / f"{i}.jpg")
+    assert levels(video.read(path)) == list(range(12))
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-30])
+
+
+def resize(file):
+    cv2.imwrite(str(file), np.zeros((48, 60, 3), np.uint8))
+
+
+def lead_nowhere(file):
+    file.unlink()
+    file.symlink_to("nowhere.jpg")
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda file: file.unlink(), "00004.jpg: frame 3 should stand here; a frame is missing, or is there twice"),
+        (lambda file: file.with_name("3.jpg").touch(), "0*3.jpg: frame 4 should stand here"),
+        (lambda file: (file.parent / "00001.jpg").unlink(), "00002.jpg: frame 1 should stand here"),
+        (lambda file: file.with_name("flow_x_00003.jpg").touch(), "flow_x_00003.jpg: not a numbered image"),
+        (lambda file: file.with_name("00003.txt").touch(), "00003.txt: not a numbered image"),
+        (lambda file: file.write_bytes(b""), r"00003.jpg: not an image that OpenCV can decode \(0 bytes\)"),
+        (lambda file: file.write_bytes(b"no image"), r"00003.jpg: not an image that OpenCV can decode \(8 bytes\)"),
+        (cut, "00003.jpg: not an image that OpenCV can decode"),
+        (resize, "00003.jpg: the images of a clip have one size, but these are 60x48 and 64x48"),
+        (lead_nowhere, "00003.jpg: cannot be read"),
+    ],
+)
+def test_a_frame_folder_that_is_damaged(tmp_path, harm, message):
+    path = write_folder(tmp_path / "6106", 5)
+    harm(path / "00003.jpg")
+    with pytest.raises(ReproError, match=f"6106/{message}"):
+        video.read(path)
+
+
+def test_an_empty_folder_is_no_video(tmp_path):
+    with pytest.raises(ReproError, match="no such video file, but a folder without numbered images"):
+        next(video.frames(tmp_path))
+
+
+@pytest.mark.parametrize(("name", "shape"), [("6106", (41, 100, 150, 3)), ("79255", (55, 100, 180, 3))])
+def test_real_frame_folders(real_data, name, shape):
+    path = real_data / "something_v1" / "frames" / name
+    frames = video.read(path)
+    assert frames.shape == shape
+    np.testing.assert_array_equal(frames[6], cv2.imread(str(path / "00007.jpg"))[..., ::-1])

@@ -38,17 +38,17 @@ class Clip(NamedTuple):
 
 def ucf101(root: Path, split: int, group: str | None, folds: int) -> tuple[list[str], list[Clip]]:
     """classInd.txt ('1 ApplyEyeMakeup'), trainlist01.txt ('Class/v_Class_g08_c01.avi 1'), testlist01.txt (no label)."""
-    _require_split("ucf101", split, (1, 2, 3))
+    require_split("ucf101", split, (1, 2, 3))
     videos, lists = (root / name for name in LAYOUTS["ucf101"])
     classes = []
-    for where, line in _lines(lists / "classInd.txt"):
+    for where, line in lines(lists / "classInd.txt"):
         number, name = match.groups() if (match := re.fullmatch(r"(\d+)\s+(\w+)", line)) else ("", "")
         if number != str(len(classes) + 1):
             raise ReproError(f"{where}: {line!r} is not '{len(classes) + 1} ClassName'; fetch the official file")
         classes.append(HANDSTAND[0] if name in HANDSTAND else name)
     labels, seen, clips = {name: i for i, name in enumerate(classes, 1)}, {}, []
     for part in ("train", "test"):
-        for where, line in _lines(lists / f"{part}list0{split}.txt"):
+        for where, line in lines(lists / f"{part}list0{split}.txt"):
             match = UCF101_LINE.fullmatch(line)
             if not match:
                 raise ReproError(
@@ -61,7 +61,7 @@ def ucf101(root: Path, split: int, group: str | None, folds: int) -> tuple[list[
                 raise ReproError(f"{where}: label {match['label']}, but classInd.txt gives {cls} {labels[cls]}")
             if cls == HANDSTAND[0]:
                 stem = stem.replace(*HANDSTAND)
-            name = _once(seen, f"{cls}/{stem}", where)
+            name = once(seen, f"{cls}/{stem}", where)
             clips.append(Clip(name, _ucf101_file(videos, cls, stem), cls, f"{cls}_{match['group']}", part))
     return classes, clips
 
@@ -85,12 +85,12 @@ def hmdb51(root: Path, split: int, group: str | None, folds: int) -> tuple[list[
     found = sorted(
         (m[1], int(m[2])) for f in lists.iterdir() if (m := re.fullmatch(r"(.+)_test_split(\d+)\.txt", f.name))
     )
-    _require_split(str(lists), split, sorted({number for _, number in found}))
+    require_split(str(lists), split, sorted({number for _, number in found}))
     classes = [cls for cls, number in found if number == split]
     clips = []
     for cls in classes:
         seen = {}
-        for where, line in _lines(lists / f"{cls}_test_split{split}.txt"):
+        for where, line in lines(lists / f"{cls}_test_split{split}.txt"):
             file, number = line.rsplit(None, 1) if " " in line or "\t" in line else ("", line)
             if (
                 number not in ("0", "1", "2")
@@ -100,7 +100,7 @@ def hmdb51(root: Path, split: int, group: str | None, folds: int) -> tuple[list[
             ):
                 raise ReproError(f"{where}: {line!r} is not 'name.avi ID' with ID 0, 1 or 2")
             stem = Path(file).stem
-            name = _once(seen, f"{cls}/{stem}", where)
+            name = once(seen, f"{cls}/{stem}", where)
             part = {"1": "train", "2": "test", "0": "unused"}[number]
             clips.append(Clip(name, videos / cls / file, cls, stem.split(f"_{cls}_")[0], part))
     return classes, clips
@@ -114,7 +114,7 @@ def folder(root: Path, split: int, group: str | None, folds: int) -> tuple[list[
     """
     if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
         raise ReproError(f"folds is {folds!r}; give a whole number, at least 2")
-    _require_split("folder", split, range(1, folds + 1))
+    require_split("folder", split, range(1, folds + 1))
     find = _group_finder(group)
     entries = sorted(path for path in root.iterdir() if not path.name.startswith("."))
     classes = [path.name for path in entries if path.is_dir()]
@@ -132,7 +132,7 @@ def folder(root: Path, split: int, group: str | None, folds: int) -> tuple[list[
             )
             raise ReproError(f"{root / cls}: the class folder holds {holds}; expected {', '.join(SUFFIXES)} files only")
         for path in videos:
-            name = _once(seen, f"{cls}/{path.stem}", str(path))
+            name = once(seen, f"{cls}/{path.stem}", str(path))
             files.append((name, path, cls, find(path) if find else name))
     groups = sorted({group for *_, group in files})
     if len(groups) < folds:
@@ -166,25 +166,32 @@ def _group_finder(group: str | None) -> Callable[[Path], str] | None:
     return find
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """('file:line', stripped text) of the lines of an annotation file that are not blank; CRLF and BOM are welcome."""
+def read_text(path: Path) -> str:
+    """The text of an annotation file; a BOM is welcome."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ReproError(f"{path}: no such annotation file; fetch the official ones") from None
     except UnicodeDecodeError as error:
         raise ReproError(f"{path}: not a text file ({error}); fetch the official one") from None
-    return ((f"{path}:{i}", line.strip()) for i, line in enumerate(text.split("\n"), 1) if line.strip())
 
 
-def _once(seen: dict[str, str], name: str, where: str) -> str:
+def lines(path: Path) -> Iterator[tuple[str, str]]:
+    """('file:line', stripped text) of the lines of an annotation file that are not blank; CRLF is welcome."""
+    found = enumerate(read_text(path).split("\n"), 1)
+    return ((f"{path}:{i}", line.strip()) for i, line in found if line.strip())
+
+
+def once(seen: dict[str, str], name: str, where: str) -> str:
+    """`name`, noted in `seen` with its place; a name that is there already is an error."""
     if name in seen:
         raise ReproError(f"{where}: clip {name} is there already, at {seen[name]}; a clip has one line, in one part")
     seen[name] = where
     return name
 
 
-def _require_split(what: str, split: int, known: Collection[int]) -> None:
+def require_split(what: str, split: int, known: Collection[int]) -> None:
+    """An error unless `split` is one of `known`."""
     if isinstance(split, bool) or not isinstance(split, int) or split not in known:
         raise ReproError(f"{what}: there is no split {split!r}; there are {', '.join(map(str, known)) or 'none'}")
 

@@ -1,10 +1,13 @@
 """The table of clips of a data set: clip, path, label, class, group, part.
 
 The official split decides train and test; a validation part is carved from train, whole groups at a time (UCF101: the
-group in the file name; HMDB51: the source film; `folder`: what an expression finds), and the test part stays as it is.
+group in the file name; HMDB51: the source film; Diving48: the recording; `folder`: what an expression finds; no groups
+in Something-Something), and the test part stays as it is. Where the official test part has no labels, the official
+validation part is the test part.
 """
 
 import hashlib
+import heapq
 import json
 import os
 import stat
@@ -14,14 +17,23 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro.data.annotations import DATASETS, LAYOUTS, Clip
+from repro.data import annotations, annotations_large
+from repro.data.annotations import Clip
 from repro.errors import ReproError, unknown
 
+DATASETS = {**annotations.DATASETS, **annotations_large.DATASETS}
+LAYOUTS = {**annotations.LAYOUTS, **annotations_large.LAYOUTS}
+# Data sets with classes that a horizontal flip turns into each other, or that name left and right: no flipping.
+DIRECTED = ("synthetic", "something_v1", "something_v2")
 PARTS = ("train", "val", "test")
 UCF101 = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}  # train, test; 13,320 in each split
-OFFICIAL = {  # counts a part, and classes, as published
+OFFICIAL = {  # counts a part, and classes, as published; Kinetics-400 shrinks, see its reader
     "ucf101": {k: {"train": a, "test": b, "classes": 101} for k, (a, b) in UCF101.items()},
     "hmdb51": {k: {"train": 3570, "test": 1530, "unused": 1666, "classes": 51} for k in (1, 2, 3)},
+    "something_v1": {1: {"train": 86017, "test": 11522, "classes": 174}},
+    "something_v2": {1: {"train": 168913, "test": 24777, "classes": 174}},
+    "diving48": {1: {"train": 15027, "test": 1970, "classes": 48}},
+    "kinetics400": {1: {"classes": 400}},
 }
 
 
@@ -32,8 +44,9 @@ class Catalog:
     table: one row a clip, sorted by name, columns clip (unique name, 'class/stem'), path (absolute), label (0-based
     index into `classes`), class, group, part ('train', 'val' or 'test').
     excluded: names of clips left out because their files are missing (`allow_missing`).
-    id: 16 hex digits over data set, split, classes and, of each clip, name, label, group, part and file size, but not
-    the place: a moved copy keeps it, and two folders that differ in anything seen here do not share it.
+    id: 16 hex digits over data set, split, classes and, of each clip, name, label, group, part and file size (of a frame
+    folder the number of its files), but not the place: a moved copy keeps it, and two folders that differ in anything
+    seen here do not share it.
     """
 
     dataset: str
@@ -60,9 +73,10 @@ def load(
     folds: int = 3,
     allow_missing: bool = False,
 ) -> Catalog:
-    """Reads the clips of `dataset` below `root` (for what has to lie there, see `annotations.LAYOUTS`).
+    """Reads the clips of `dataset` below `root` (for what has to lie there, see `LAYOUTS`; for label order, its reader).
 
-    split: 1 to 3 (UCF101, HMDB51), those present (synthetic), or 1 to `folds` (folder: the fold left out as test part).
+    split: 1 to 3 (UCF101, HMDB51), those present (synthetic), 1 to `folds` (folder: the fold left out as test part), or
+    1, the only one (all others).
     group: for folder, a regular expression searched in the file name, with the group in `(?P<group>...)`; without one,
     each clip is a group of its own.
     val_fraction: share of the training clips that becomes the validation part, in whole groups; 0 for none. It is
@@ -87,11 +101,12 @@ def load(
         raise ReproError(f"{dataset}: the data root {root} has to hold {holds}, but {what}")
     classes, clips = DATASETS[dataset](root, split, group, folds)
     if dataset in OFFICIAL:
-        found = {**Counter(clip.part for clip in clips), "classes": len(classes)}
-        if found != OFFICIAL[dataset][split]:
+        count, official = Counter(clip.part for clip in clips), OFFICIAL[dataset][split]
+        found = {**{key: count[key] for key in official}, "classes": len(classes)}
+        if found != official:
             raise ReproError(
-                f"{dataset} split {split}: the lists below {root} give {found}, the official ones give "
-                f"{OFFICIAL[dataset][split]}; fetch the official annotation files again"
+                f"{dataset} split {split}: the lists below {root} give {found}, the official ones give {official}; fetch "
+                "the official annotation files again"
             )
     clips = carve(sorted(clip for clip in clips if clip.part != "unused"), val_fraction)
     return _catalog(dataset, split, classes, clips, root, allow_missing)
@@ -122,9 +137,11 @@ def _catalog(
 
 
 def _size(path: Path) -> int | None:
-    """Size of a regular file in bytes, None where there is none that can be reached."""
+    """Size of a regular file in bytes, or number of files in a frame folder; None where there is nothing to be read."""
     try:
         found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
+            return sum(not name.startswith(".") for name in os.listdir(path)) or None
     except OSError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
@@ -154,18 +171,19 @@ def carve(clips: list[Clip], fraction: float) -> list[Clip]:
     for group in sorted(members, key=order, reverse=True):  # popped from the end
         for cls in members[group]:
             waiting[cls].append(group)
-    goal = fraction * len(train)
-    while waiting:
-        cls = min(waiting, key=lambda c: (moved[c] / total[c], c))
-        if not waiting[cls]:
-            del waiting[cls]
-            continue
-        group = waiting[cls].pop()
-        here = moved.total()
-        nearer = not val or abs(here + members[group].total() - goal) < abs(here - goal)
-        if group not in val and nearer and all(moved[c] + n < total[c] for c, n in members[group].items()):
-            val.add(group)
-            moved.update(members[group])
+    goal, turns = fraction * len(train), [(0.0, cls) for cls in waiting]  # a heap, the smallest share first
+    while turns and (not val or goal - moved.total() > 0.5):  # from there no clip brings it nearer
+        share, cls = turns[0]
+        if share < moved[cls] / total[cls]:
+            heapq.heapreplace(turns, (moved[cls] / total[cls], cls))
+        elif not waiting[cls]:
+            heapq.heappop(turns)
+        else:
+            group, here = waiting[cls].pop(), moved.total()
+            nearer = not val or abs(here + members[group].total() - goal) < abs(here - goal)
+            if group not in val and nearer and all(moved[c] + n < total[c] for c, n in members[group].items()):
+                val.add(group)
+                moved.update(members[group])
     if not val:
         raise ReproError(
             f"no validation part can be carved from {len(train)} training clips in {len(members)} groups: some class "

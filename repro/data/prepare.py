@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from repro import paths
-from repro.data import flow, store
+from repro.data import flow, store, video
 from repro.data.store import Recipe
 from repro.errors import ReproError
 
@@ -45,10 +45,11 @@ def _up_to_date(target: Path, source: Path, recipe: Recipe) -> bool:
     except store.Damaged as error:
         print(f"packed once more: {error}", file=sys.stderr)
         return False
-    now = source.stat()
-    if made_from["bytes"] != now.st_size:
+    found = [file.stat() for file in video.files(source)]  # one, or those of a frame folder
+    if made_from["bytes"] != sum(file.st_size for file in found):
         return False
-    return now.st_mtime <= target.stat().st_mtime or made_from == store.source_identity(source)
+    newest = max(file.st_mtime for file in found)
+    return newest <= target.stat().st_mtime or made_from == store.source_identity(source)
 
 
 def _pack(clip: str, source: Path, target: Path, recipe: Recipe) -> tuple[str, int, str]:

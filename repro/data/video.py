@@ -1,12 +1,14 @@
-"""Decoding: RGB frames of a video file, read through in order and never by seeking.
+"""Decoding: RGB frames of a video file, read through in order and never by seeking, or of a folder of images.
 
 The files of this field have about one key frame, so a seek decodes from the start anyway and may land beside the frame
 that was asked for. `grab` walks, `retrieve` converts what is wanted. One thread and no hardware decoder: the same bytes
 on every machine, and the callers run a process a core. The rotation flag of a file is honoured. A stream whose frame
 size changes on the way is scaled by OpenCV to its first size, so the frames of a file always share one shape.
+A frame folder, as Something-Something V1 is published, holds nothing but images 00001.jpg, 00002.jpg, ... of one size.
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -23,6 +25,7 @@ PARAMETERS = (cv2.CAP_PROP_N_THREADS, 1, cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO
 # times rate, and the duration is that of the longest track, sound included.
 SLACK = 2  # frames
 SLACK_SHARE = 0.05
+IMAGE = re.compile(r"([0-9]{1,9})\.(jpg|jpeg|png)", re.IGNORECASE)  # a frame in a frame folder
 
 
 def frames(path: Path | str) -> Iterator[np.ndarray]:
@@ -30,7 +33,8 @@ def frames(path: Path | str) -> Iterator[np.ndarray]:
 
     Raises ReproError, naming the file, where it is missing, is no video, decodes nothing, breaks off on the way, or
     ends short: more than 2 frames and more than 5 % below the container's count. What is wrong with the end of a file
-    shows after its last good frame, so write nothing final before the iterator is exhausted.
+    shows after its last good frame, so write nothing final before the iterator is exhausted. Of a frame folder, an
+    image that is missing between others, cannot be decoded or has another size is an error that names it.
     """
     for _, frame in _decode(Path(path), None):
         yield frame
@@ -51,6 +55,27 @@ def read(path: Path | str, indices: Iterable[int] | None = None) -> np.ndarray:
     return np.stack([found[i] for i in wanted])
 
 
+def files(path: Path) -> list[Path]:
+    """What a clip is read from: the video file itself, or the images of a frame folder in the order of their numbers.
+
+    Raises ReproError where a folder holds anything else that is not hidden, or its numbers, from 0 or 1, have a gap.
+    """
+    if not path.is_dir():
+        return [path]
+    names = [name for name in os.listdir(path) if not name.startswith(".")]
+    numbered = sorted((int(match[1]), name) for name in names if (match := IMAGE.fullmatch(name)))
+    if not numbered:
+        raise ReproError(f"{path}: no such video file, but a folder without numbered images (00001.jpg, ...)")
+    if len(numbered) < len(names):
+        strange = min(set(names) - {name for _, name in numbered})
+        raise ReproError(f"{path / strange}: not a numbered image (00001.jpg, ...) in a frame folder; move it away")
+    first = min(numbered[0][0], 1)
+    for wanted, (number, name) in enumerate(numbered, first):
+        if number != wanted:
+            raise ReproError(f"{path / name}: frame {wanted} should stand here; a frame is missing, or is there twice")
+    return [path / name for _, name in numbered]
+
+
 def _open(path: Path) -> cv2.VideoCapture:
     if not path.is_file():
         raise ReproError(f"{path}: no such video file")
@@ -68,6 +93,9 @@ def _open(path: Path) -> cv2.VideoCapture:
 
 def _decode(path: Path, wanted: frozenset[int] | None) -> Iterator[tuple[int, np.ndarray]]:
     """(index, RGB frame) of the wanted frames; None walks through all of them and checks the end."""
+    if path.is_dir():
+        yield from _images(path, wanted)
+        return
     capture = _open(path)
     try:
         said = capture.get(cv2.CAP_PROP_FRAME_COUNT)  # negative where the container does not know
@@ -86,6 +114,27 @@ def _decode(path: Path, wanted: frozenset[int] | None) -> Iterator[tuple[int, np
             raise ReproError(f"{path}: frame {last} asked for, but {count} frames decode ({_container(said)})")
     finally:
         capture.release()
+
+
+def _images(path: Path, wanted: frozenset[int] | None) -> Iterator[tuple[int, np.ndarray]]:
+    """(index, RGB frame) of the wanted frames of a frame folder, all of them with None."""
+    found, shape = files(path), None
+    if wanted and max(wanted) >= len(found):
+        raise ReproError(f"{path}: frame {max(wanted)} asked for, but the folder holds {len(found)} images")
+    for i, file in enumerate(found):
+        if wanted is None or i in wanted:
+            try:
+                data = np.frombuffer(file.read_bytes(), np.uint8)
+            except OSError as error:
+                raise ReproError(f"{file}: cannot be read ({error.strerror}); fetch the frame folder again") from None
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
+            if image is None:
+                raise ReproError(f"{file}: not an image that OpenCV can decode ({len(data)} bytes); fetch it again")
+            shape = shape or image.shape
+            if image.shape != shape:
+                sizes = " and ".join(f"{w}x{h}" for h, w, _ in (image.shape, shape))
+                raise ReproError(f"{file}: the images of a clip have one size, but these are {sizes}; fetch it again")
+            yield i, image
 
 
 def _container(said: float) -> str:

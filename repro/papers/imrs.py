@@ -12,17 +12,14 @@ Its Tables 2, 3 and 4 and Figure 4 as functions that return runs. What the paper
   looked at the test split.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from repro.config import Data, Model, Objective, Optimisation, Run, file_hash
-from repro.data.dataset import recipe_of
+from repro.config import Model, Objective, Optimisation, Run
 from repro.errors import ReproError
-from repro.execute import resolve_device
-from repro.models import fast
+from repro.papers import common
 from repro.study import Study
-from repro.tables import Row, Table, published
+from repro.tables import Table, published
 
 STAGES = (2, 3, 4, 5)
 PAIRS = ((1, 1), (10, 10), (50, 50), (50, 100), (50, 200), (50, 300))  # Table 4
@@ -55,24 +52,19 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "paper": {"data": {}, "model": {}, "optimisation": {}},  # the fields' defaults are the paper's
 }
-MIRRORED = ("synthetic",)  # data sets with classes that a horizontal flip turns into each other
 
 
 def single(
     study: Study, split: int, seed: int, modality: str = "rgb", excitation: str = "ce", stages: Sequence[int] = STAGES
 ) -> Run:
     """One stream trained with cross-entropy, eqs. (6) and (7): the teacher when its modality is flow."""
-    preset = _preset(study)
-    data = _data(study, split, modality)
+    preset = common.preset(study, PRESETS)
+    data = common.clips(study, split, modality, **preset["data"])
     gate = {"excitation": excitation, "excitation_stages": tuple(stages)} if excitation != "none" else {}
-    optimisation = {**preset["optimisation"], **_pretrained(study, modality)}
-    precision = (
-        "bf16-mixed"
-        if study.profile in ("gpu", "paper") and fast.bf16_supported(resolve_device(study.device))
-        else "32-true"
-    )
     model = Model("resnext3d", {**preset["model"], **gate})
-    return Run(study.profile, seed, data, model, Objective(), Optimisation(**optimisation), precision)
+    # fine-tuning, section 4.2.2
+    optimisation = Optimisation(**{**preset["optimisation"], **common.pretrained(study, modality, lr=1e-3)})
+    return Run(study.profile, seed, data, model, Objective(), optimisation, common.precision(study))
 
 
 def student(study: Study, split: int, seed: int, lambda1: float = 50, lambda2: float = 200) -> Run:
@@ -83,40 +75,12 @@ def student(study: Study, split: int, seed: int, lambda1: float = 50, lambda2: f
     return Run(base.profile, seed, base.data, base.model, objective, base.optimisation, base.precision, teacher)
 
 
-def _preset(study: Study) -> dict[str, dict[str, Any]]:
-    return PRESETS["small real" if study.profile == "small" and study.dataset != "synthetic" else study.profile]
-
-
-def _data(study: Study, split: int, modality: str) -> Data:
-    given = {"val_fraction": 0.1, **_preset(study)["data"]}
-    defaults = Data(study.dataset, "", **given)
-    found = study.prepare(split, defaults.val_fraction, recipe_of(defaults))
-    return Data(
-        study.dataset, found.id, split, modality, **given, flip=study.dataset not in MIRRORED,
-        excluded=found.excluded, root=str(study.root), group=study.group,
-    )  # fmt: skip
-
-
-def _pretrained(study: Study, modality: str) -> Mapping[str, Any]:
-    file = study.pretrained_rgb if modality == "rgb" else study.pretrained_flow
-    if not file:
-        return {}
-    path = Path(file).expanduser().resolve()
-    return {"lr": 1e-3, "init": file_hash(path), "init_file": str(path)}  # fine-tuning, section 4.2.2
-
-
-def _rows(study: Study, systems: Mapping[str, Any]) -> tuple[Row, ...]:
-    """A row a label: `systems[label](split, seed)` gives the runs to average."""
-    return tuple(
-        Row(label, tuple(tuple(of(split, seed)) for split in study.splits for seed in study.seeds))
-        for label, of in systems.items()
-    )
-
-
 def table2(study: Study) -> Table:
     """Table 2: CE after one stage or after all four, RGB, HMDB51-1: 65.9, 65.8, 67.0, 66.2, all four 67.6."""
     places = {f"Res{s}": (s,) for s in STAGES} | {"Res2-Res5": STAGES}
-    rows = _rows(study, {k: lambda split, seed, v=v: [single(study, split, seed, stages=v)] for k, v in places.items()})
+    rows = common.rows(
+        study, {k: lambda split, seed, v=v: [single(study, split, seed, stages=v)] for k, v in places.items()}
+    )
     return Table(
         "imrs_table2", "IMRS, Table 2: where channel excitation stands.",
         "CE after all four stages is better than after any one of them.",
@@ -127,7 +91,7 @@ def table2(study: Study) -> Table:
 def table3(study: Study) -> Table:
     """Table 3: no excitation, SE, CE, RGB, UCF101-1 / HMDB51-1: 90.7/63.8, 91.0/65.4, 91.8/67.6."""
     kinds = {"plain": "none", "SE": "se", "CE": "ce"}
-    rows = _rows(
+    rows = common.rows(
         study, {k: lambda split, seed, v=v: [single(study, split, seed, excitation=v)] for k, v in kinds.items()}
     )
     return Table(
@@ -145,7 +109,7 @@ def table4(study: Study, pairs: Sequence[Sequence[float]] = PAIRS) -> Table:
     if BEST_PAIR not in [tuple(pair) for pair in pairs]:
         raise ReproError(f"pairs must hold {BEST_PAIR}, the paper's best, which the others are compared with")
     named = {f"({a:g}, {b:g})": (a, b) for a, b in pairs} | {"MARS (50, 0)": (50, 0)}
-    rows = _rows(study, {k: lambda split, seed, v=v: [student(study, split, seed, *v)] for k, v in named.items()})
+    rows = common.rows(study, {k: lambda split, seed, v=v: [student(study, split, seed, *v)] for k, v in named.items()})
     return Table(
         "imrs_table4", "IMRS, Table 4: the weights of the two distillation terms.",
         "(50, 200) is better than the other pairs.",
@@ -156,7 +120,7 @@ def table4(study: Study, pairs: Sequence[Sequence[float]] = PAIRS) -> Table:
 
 def streams(study: Study) -> Table:
     """Figure 4 and section 4.4: RGB, flow, the student, and RGB + flow averaged (two networks and flow at test)."""
-    rows = _rows(study, {
+    rows = common.rows(study, {
         "RGB": lambda split, seed: [single(study, split, seed)],
         "Flow": lambda split, seed: [single(study, split, seed, "flow")],
         "IMRS": lambda split, seed: [student(study, split, seed)],
