@@ -1,11 +1,11 @@
-"""Training and inference of 3D ResNeXt-101 on the CPU: as this project runs it, against contiguous float32.
+"""Training and inference of the papers' networks on the CPU: as this project runs them, against contiguous float32.
 
-    python benchmarks/networks.py [--small] [--rounds 5] [--threads 2] [--json FILE]
+    python benchmarks/networks.py [--network resnext3d|bn_inception|small] [--rounds 5] [--threads 2] [--json FILE]
 
-Fast: channels_last_3d, bf16 autocast where the processor has it, for inference BatchNorm
-folded and weights in bf16 ("unfolded": autocast alone). Baseline: the same
-network, contiguous, in float32, which is how the papers' reference code runs. Both alternate in one process; medians.
-Wanted: a ratio of at least 2.5 on a processor with bf16. Where other programs use the cores, measure with --threads 1:
+Fast: channels last, bf16 autocast where the processor has it, for inference BatchNorm folded and weights in bf16
+("unfolded": autocast alone). Baseline: the same network, contiguous, in float32, which is how the papers' reference code
+runs. Both alternate in one process; medians. Wanted, on a processor with bf16: at least 2.5 for 3D ResNeXt-101; for
+BN-Inception 2 in training and 3 in inference. Where other programs use the cores, measure with --threads 1:
 two threads that wait for each other on busy cores measure the waiting.
 """
 
@@ -20,16 +20,26 @@ import torch
 import torch.nn.functional as F
 
 from repro.models import build
-from repro.models.fast import bf16_supported, for_inference
+from repro.models.fast import bf16_supported, channels_last, for_inference
 from repro.paths import atomic
 
-FULL = {"arguments": {"num_classes": 51, "excitation": "ce"}, "clip": (16, 112, 112), "train": (4,), "infer": (1, 8)}
-SMALL = {
-    "arguments": {
-        "num_classes": 8, "excitation": "ce", "depths": (1, 1, 1, 1), "width": 16, "cardinality": 8,
-        "stem_kernel": (3, 5, 5), "std": 60.0,
+CASES = {
+    "resnext3d": {
+        "title": "3D ResNeXt-101 + CE", "model": "resnext3d", "arguments": {"num_classes": 51, "excitation": "ce"},
+        "clip": (16, 112, 112), "train": (4,), "infer": (1, 8),
     },
-    "clip": (8, 32, 32), "train": (32,), "infer": (1, 64),
+    "bn_inception": {  # a TSN clip is three frames in training; a test clip has 25, one crop of ten
+        "title": "TSN on BN-Inception", "model": "tsn", "arguments": {"num_classes": 101},
+        "clip": (3, 224, 224), "train": (4,), "infer": (1, 8),
+    },
+    "small": {
+        "title": "small", "model": "resnext3d",
+        "arguments": {
+            "num_classes": 8, "excitation": "ce", "depths": (1, 1, 1, 1), "width": 16, "cardinality": 8,
+            "stem_kernel": (3, 5, 5), "std": 60.0,
+        },
+        "clip": (8, 32, 32), "train": (32,), "infer": (1, 64),
+    },
 }  # fmt: skip
 
 
@@ -76,8 +86,8 @@ def medians(steps: dict, rounds: int) -> dict[str, float]:
 
 def compare(case: dict, rounds: int) -> list[dict]:
     bf16 = bf16_supported()
-    baseline = build("resnext3d", **case["arguments"])
-    fast = build("resnext3d", **case["arguments"]).to(memory_format=torch.channels_last_3d)
+    baseline = build(case["model"], **case["arguments"])
+    fast = channels_last(build(case["model"], **case["arguments"]))
     rows = []
     for batch in case["train"]:
         x = clips(batch, case["clip"])
@@ -102,16 +112,16 @@ def compare(case: dict, rounds: int) -> list[dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--small", action="store_true", help="the small profile's network instead of the 101-layer one")
+    parser.add_argument("--network", choices=CASES, default="resnext3d", help="small: that of the small profile")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
-    case = SMALL if options.small else FULL
+    case = CASES[options.network]
     about = {
-        "network": "small" if options.small else "3D ResNeXt-101 + CE",
+        "network": case["title"],
         "clip": case["clip"],
         "threads": options.threads,
         "bf16": bf16_supported(),

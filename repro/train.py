@@ -16,6 +16,7 @@ from repro import evaluate, objectives
 from repro.config import Run
 from repro.data.dataset import ClipDataset, batches
 from repro.errors import ReproError
+from repro.models.fast import channels_last
 from repro.paths import atomic
 
 
@@ -36,7 +37,7 @@ def fit(
     epoch with the lowest validation loss. A loss that is not finite is an error that names run, epoch and step.
     """
     opt = run.optimisation
-    model.to(memory_format=torch.channels_last_3d)
+    channels_last(model)
     optimiser = torch.optim.SGD(
         [p for p in model.parameters() if p.requires_grad],
         lr=opt.lr,
@@ -47,6 +48,8 @@ def fit(
     steps = max(len(training) // opt.batch, 1)
     if opt.schedule == "onecycle":
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, opt.lr, total_steps=steps * opt.epochs)
+    elif opt.schedule == "steps":
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, list(opt.steps))
     else:
         schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=opt.patience)
     wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
@@ -106,6 +109,8 @@ def fit(
                 schedule.step(line["val_loss"])
             if opt.select == "best" and line["val_loss"] < best["val_loss"]:
                 best = {"val_loss": line["val_loss"], "model": {k: v.clone() for k, v in model.state_dict().items()}}
+        if opt.schedule == "steps":
+            schedule.step()
         history.append(line)
         say(f"{run.id} " + ", ".join(f"{name} {value:.4g}" for name, value in line.items()))
         if fabric.is_global_zero:

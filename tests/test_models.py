@@ -2,6 +2,8 @@
 
 import copy
 import inspect
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -11,18 +13,42 @@ from repro.errors import ReproError
 from repro.models import MODELS, build
 from repro.models.cost import excitation_multiplies, multiply_adds, parameters, published_models, stage_shapes
 from repro.models.excitation import ChannelExcitation, SqueezeExcitation
-from repro.models.fast import fold_batchnorm, for_inference, freeze_except
+from repro.models.fast import channels_last, fold_batchnorm, for_inference, freeze_batchnorm_except_first, freeze_except
 
-SMALL = {
-    "resnext3d": {
-        "depths": (1, 2, 1, 1), "width": 8, "cardinality": 4, "excitation": "ce", "stem_kernel": (3, 5, 5), "std": 60.0,
-    },
+
+@dataclass(frozen=True)
+class Case:
+    """A miniature of a model, for 32x32 frames."""
+
+    arguments: dict[str, Any]
+    variants: tuple[dict[str, Any], ...] = ({},)  # changes of the arguments that bring other parameters
+    trained: tuple[str, ...] = ("fc",)  # parts that fine-tuning might train
+    unseen: tuple[str, ...] = ()  # parameters that cannot change the output, such as a bias before a softmax
+
+
+INCEPTION = {
+    "width": 8, "blocks": ("3a", "3c", "4a", "4e", "5b"), "stem_pools": 0, "excitation": "se", "std": 60.0, "head_std": 0.1,
 }  # fmt: skip
+CASES = {
+    "resnext3d": Case(
+        {"depths": (1, 2, 1, 1), "width": 8, "cardinality": 4, "excitation": "ce", "stem_kernel": (3, 5, 5), "std": 60.0},
+        variants=({"excitation": "none"}, {"excitation": "ce"}, {"excitation": "se"}),
+        trained=("layer4", "fc"),
+    ),
+    "tsn": Case(INCEPTION, variants=({"excitation": "none"}, {"excitation": "se"})),
+    "tstam": Case(
+        {**INCEPTION, "embedding": 12, "heads": 2},
+        variants=({"excitation": "none"}, {"excitation": "se"}, {"per_channel": True, "heads": 3}),
+        trained=("spatial", "fc"),
+        unseen=("score.bias", "spatial.3.bias", "spatial.4.bias"),
+    ),
+}  # fmt: skip
+NORMS = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
 
 def small(name="resnext3d", seed=0, **changes) -> nn.Module:
     torch.manual_seed(seed)
-    return build(name, **{"num_classes": 5, **SMALL[name], **changes})
+    return build(name, **{"num_classes": 5, **CASES[name].arguments, **changes})
 
 
 def clips(*shape: int, seed=0) -> torch.Tensor:
@@ -32,11 +58,19 @@ def clips(*shape: int, seed=0) -> torch.Tensor:
 def randomise_statistics(model: nn.Module) -> nn.Module:
     """Running statistics and scales as after some training, so that folding has something to fold."""
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm3d):
+        if isinstance(module, NORMS):
             module.running_mean.normal_(0, 0.3)
             module.running_var.uniform_(0.5, 2)
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.3)
+    return model
+
+
+def without_dropout(model: nn.Module) -> nn.Module:
+    """So that training and another layout of memory, in whose order dropout draws, change nothing."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
     return model
 
 
@@ -45,8 +79,8 @@ def meta(**arguments) -> nn.Module:
         return build("resnext3d", **arguments)
 
 
-def test_every_model_has_small_arguments():
-    assert SMALL.keys() == MODELS.keys()
+def test_every_model_has_a_case():
+    assert CASES.keys() == MODELS.keys()
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -59,13 +93,14 @@ def test_output_shapes(name, shape, dtype):
     assert logits.dtype == features.dtype == torch.float32
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("excitation", ["none", "ce", "se"])
-def test_gradients_reach_every_parameter(name, excitation):
-    model = small(name, excitation=excitation)
+@pytest.mark.parametrize(("name", "variant"), [(n, variant) for n in CASES for variant in CASES[n].variants])
+def test_gradients_reach_every_parameter(name, variant):
+    model = small(name, **variant).eval()  # in training, BatchNorm takes out the bias of a convolution before it
     model(clips(4, 3, 8, 32, 32)).logits.square().sum().backward()
-    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
-    assert silent == []
+    largest = {n: 0.0 if p.grad is None else p.grad.abs().max().item() for n, p in model.named_parameters()}
+    unseen = CASES[name].unseen
+    assert [n for n, size in largest.items() if n not in unseen and not size > 0] == []
+    assert all(largest[n] < 1e-4 * max(largest.values()) for n in unseen)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -86,10 +121,22 @@ def test_state_dict_carries_everything(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_a_batch_is_its_clips_one_by_one(name):
+    model, x = randomise_statistics(small(name)).eval(), clips(3, 3, 6, 32, 32)
+    together, alone = model(x), [model(clip[None]) for clip in x]
+    torch.testing.assert_close(together.logits, torch.cat([o.logits for o in alone]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together.features, torch.cat([o.features for o in alone]), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(alone[0].logits, alone[1].logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("training", [False, True])
 def test_channels_last_is_the_same_network(name, training):
-    model, x = small(name).train(training), clips(4, 3, 8, 32, 32)
-    fast = copy.deepcopy(model).to(memory_format=torch.channels_last_3d)
+    model, x = without_dropout(small(name)).train(training), clips(4, 3, 8, 32, 32)
+    fast = channels_last(copy.deepcopy(model))
+    for weight in fast.parameters():
+        layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(weight.dim(), torch.contiguous_format)
+        assert weight.is_contiguous(memory_format=layout)
     plain, fast = model(x), fast(x.to(memory_format=torch.channels_last_3d))
     torch.testing.assert_close(fast.logits, plain.logits, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(fast.features, plain.features, rtol=1e-4, atol=1e-4)
@@ -99,8 +146,8 @@ def test_channels_last_is_the_same_network(name, training):
 def test_folding_batchnorm_changes_nothing(name):
     model, x = randomise_statistics(small(name)), clips(4, 3, 8, 32, 32)
     folded = fold_batchnorm(model)
-    assert any(isinstance(m, nn.BatchNorm3d) for m in model.modules())
-    assert not any(isinstance(m, nn.BatchNorm3d) for m in folded.modules())
+    assert any(isinstance(m, NORMS) for m in model.modules())
+    assert not any(isinstance(m, NORMS) for m in folded.modules())
     expected = model.eval()(x)
     torch.testing.assert_close(folded(x).features, expected.features, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(folded(x).logits, expected.logits, rtol=1e-4, atol=1e-5)
@@ -117,26 +164,47 @@ def test_bfloat16_predicts_the_same(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_frozen_parts_stay_as_they_are(name):
-    model = small(name)
-    freeze_except(model, ("layer4", "fc"))
+    model, trained = small(name), CASES[name].trained
+    freeze_except(model, trained)
     model = copy.deepcopy(model)  # a copy is frozen too
+    gates = [n for n, m in model.named_modules() if isinstance(m, ChannelExcitation | SqueezeExcitation)]
     before = copy.deepcopy(model.state_dict())
     model.train()
     model(clips(4, 3, 8, 32, 32)).logits.square().sum().backward()
     torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1).step()
-    changed = {key.split(".")[0] for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
-    assert changed == {"layer4", "fc", "excite2", "excite3", "excite4", "excite5"}
-    after = model.state_dict()
-    assert not torch.equal(after["layer4.0.bn1.running_mean"], before["layer4.0.bn1.running_mean"])
-    with pytest.raises(ReproError, match=r"part of the network 'layer5'; did you mean 'layer4'"):
+    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    parts = {next((gate for gate in gates if key.startswith(f"{gate}.")), key.split(".")[0]) for key in changed}
+    assert parts == {*trained, *gates}
+    statistics = {key for key in before if key.endswith("running_mean") and key.split(".")[0] in trained}
+    assert statistics <= changed
+    with pytest.raises(ReproError, match=r"unknown part of the network 'layer5'"):
         freeze_except(model, ("layer5",))
 
 
-def test_frozen_batchnorm_uses_its_running_statistics():
-    model, x = randomise_statistics(small()), clips(4, 3, 8, 32, 32)
+@pytest.mark.parametrize("name", MODELS)
+def test_frozen_batchnorm_uses_its_running_statistics(name):
+    model, x = without_dropout(randomise_statistics(small(name))), clips(4, 3, 8, 32, 32)
     expected = model.eval()(x).logits
     freeze_except(model, ())
     assert torch.equal(model.train()(x).logits, expected)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_partial_batchnorm_leaves_the_first_alone(name):
+    model = small(name)
+    freeze_batchnorm_except_first(model)
+    model = copy.deepcopy(model).train()
+    norms = {n: m for n, m in getattr(model, "base_model", model).named_modules() if isinstance(m, NORMS)}
+    before = {n: m.running_mean.clone() for n, m in norms.items()}
+    model(clips(4, 3, 8, 32, 32)).logits.square().sum().backward()
+    first, *others = norms
+    assert not torch.equal(norms[first].running_mean, before[first])
+    assert norms[first].weight.grad.abs().max() > 0
+    assert len(others) >= 5
+    assert all(torch.equal(norms[n].running_mean, before[n]) for n in others)
+    assert all(norms[n].weight.grad is None and norms[n].bias.grad is None for n in others)
+    frozen = {id(p) for n in others for p in norms[n].parameters()}
+    assert all(p.requires_grad != (id(p) in frozen) for p in model.parameters())
 
 
 # -- exact: the IMRS paper's numbers
@@ -188,11 +256,26 @@ def test_shapes_of_table_1():
 
 
 def test_published_figures_are_reproduced():
-    rows = published_models()
-    assert all(row["match"] for row in rows if row["paper_parameters_m"])
+    rows = published_models("IMRS")
+    missed = [row["model"] for row in rows if row["paper_parameters_m"] and not row["match"]]
+    assert missed == ["TSN"]  # its 16.4 G, not its 10.4 M
     imrs = next(row for row in rows if row["model"] == "IMRS")
     assert imrs["parameters"] == 95_229_502
     assert (imrs["gmacs"], imrs["gmacs_with_excitation"]) == (18.0326, 18.0411)
+
+
+def test_costs_of_tsn_and_tstam():
+    rows = published_models()
+    found = {(r["model"], r["variant"], r["classes"], r["input"]): (r["parameters"], r["gmacs"]) for r in rows}
+    assert found["TSN", "none", 101, "rgb, 8x224x224"] == (10_373_765, 16.2534)
+    assert found["TSN, a frame", "none", 101, "rgb, 1x224x224"] == (10_373_765, 2.0317)
+    assert found["TSN + SE, a frame", "se", 101, "flow, 1x224x224"] == (10_292_192 + 646_398 + 103_525, 2.3077)
+    tstam = 10_916_638 + 262_400 + 257 + 2_154_508 + 103_525
+    assert found["T-STAM", "se", 101, "rgb, 6x224x224"] == (tstam, 12.9024)
+    assert found["T-STAM", "se", 101, "rgb + flow, 25x224x224"][0] == 2 * tstam + 10_292_192 - 10_270_240
+    assert {r["match"] for r in published_models("T-STAM")} == {None}  # the paper prints no costs
+    with pytest.raises(ReproError, match="unknown paper 'TSTAM'; did you mean 'T-STAM'"):
+        published_models("TSTAM")
 
 
 # -- excitations, against references written as loops
@@ -241,6 +324,8 @@ def test_squeeze_excitation_matches_its_equation():
             expected[b, c] = eta[c] * x[b, c]
     assert z.shape == (2,)
     torch.testing.assert_close(gate(x), expected)
+    frames = x.transpose(1, 2).flatten(0, 1)  # (B * T, C, H, W)
+    torch.testing.assert_close(gate(frames), torch.cat([gate(frame[None, :, None])[:, :, 0] for frame in frames]))
 
 
 # -- input and errors

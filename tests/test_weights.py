@@ -9,7 +9,7 @@ from torch import nn
 
 from repro.errors import ReproError
 from repro.models import build
-from repro.models.weights import load_public, load_weights, read_weights, save_weights
+from repro.models.weights import cross_modality, load_public, load_weights, read_weights, save_weights
 
 ARGUMENTS = {"depths": (1, 1, 1, 1), "width": 8, "cardinality": 4, "stem_kernel": (3, 5, 5)}
 
@@ -106,6 +106,101 @@ def test_tensors_that_do_not_fit_are_named(tmp_path):
     refused(
         publish(tmp_path / "hole.pth", network(), state_dict=state), model, r"lacks 1 tensors \(layer2.0.conv2.weight\)"
     )
+
+
+# -- BN-Inception, for TSN and T-STAM
+
+INCEPTION = {"width": 4, "blocks": ("3a", "3c", "5b"), "stem_pools": 0}
+
+
+def inception(name="tsn", seed=0, **changes) -> nn.Module:
+    torch.manual_seed(seed)
+    model = build(name, **{"num_classes": 7, **INCEPTION, **changes})
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+    return model
+
+
+def public_inception(path, model, style):
+    """A file as the collections publish BN-Inception: ImageNet's, plain; ported from Caffe, old; TSN's, wrapped."""
+    state = {}
+    for name, value in model.state_dict().items():
+        plain = name.removeprefix("base_model.")
+        if style == "imagenet":
+            state[plain.replace("fc.", "last_linear.")] = value
+        elif style == "old" and not name.endswith("num_batches_tracked"):
+            state[plain] = value[None] if "_bn." in name else value
+        elif style == "tsn":
+            state["module." + name.replace("fc.", "new_fc.")] = value
+        elif style == "plain tsn":
+            state[name.replace("fc.", "new_fc.")] = value
+    wrapped = {"epoch": 1, "arch": "BNInception", "state_dict": state, "best_prec1": 70.0}
+    torch.save(wrapped if style == "tsn" else state, path)
+    return path
+
+
+@pytest.mark.parametrize("style", ["imagenet", "old", "tsn", "plain tsn"])
+def test_bn_inception_files_of_every_style(tmp_path, style):
+    theirs, ours = inception(seed=0), inception(seed=1)
+    report = load_public(ours, public_inception(tmp_path / "bn_inception.pth", theirs, style))
+    expected = {k: v for k, v in theirs.state_dict().items() if not k.endswith("num_batches_tracked")}
+    assert all(torch.equal(v, ours.state_dict()[k]) for k, v in expected.items())
+    assert set(expected) <= set(report.taken)
+    assert report.fresh == report.ignored == ()
+    assert "head taken: 7 classes in both" in str(report)
+    assert "stem" not in str(report)
+    x = torch.randint(0, 256, (1, 3, 2, 16, 16), dtype=torch.uint8)
+    assert torch.equal(ours.eval()(x).logits, theirs.eval()(x).logits)
+
+
+def test_excitations_and_attention_start_fresh_on_bn_inception(tmp_path):
+    file = public_inception(tmp_path / "bn_inception.pth", inception(seed=0), "imagenet")
+    se, attentive = inception(seed=1, excitation="se", num_classes=5), inception("tstam", seed=1)
+    before = copy.deepcopy(attentive.state_dict())
+    report = load_public(se, file)
+    assert {k for k in report.fresh if "_excite." not in k} == {"fc.weight", "fc.bias"}
+    line = str(report)
+    assert "fresh: inception_3a_excite 4, inception_3c_excite 4, inception_5b_excite 4, fc 2" in line
+    assert "head fresh: 5 classes, the file's 7 ignored" in line
+    report = load_public(attentive, file)  # as many classes, but a head on other features
+    assert report.ignored == ("fc.weight", "fc.bias")
+    assert "embed 2, score 2, spatial 12, fc 2; ignored: fc 2; head fresh: 7 classes, the file's 7 ignored" in str(
+        report
+    )
+    after = attentive.state_dict()
+    assert all(torch.equal(after[k], before[k]) for k in report.fresh)
+    assert not torch.equal(after["base_model.inception_3a_3x3.weight"], before["base_model.inception_3a_3x3.weight"])
+
+
+def test_a_flow_stream_starts_from_rgb_by_cross_modality(tmp_path):
+    theirs, ours = inception(seed=0), inception(seed=1, in_channels=10)
+    file = public_inception(tmp_path / "bn_inception.pth", theirs, "imagenet")
+    report = load_public(ours, file)
+    kernel, flow = theirs.base_model.conv1_7x7_s2.weight, ours.base_model.conv1_7x7_s2.weight
+    assert flow.shape[1] == 10
+    for channel in range(10):
+        torch.testing.assert_close(flow[:, channel], (kernel[:, 0] + kernel[:, 1] + kernel[:, 2]) / 3)
+    assert torch.equal(ours.base_model.conv1_7x7_s2.bias, theirs.base_model.conv1_7x7_s2.bias)
+    assert str(report).endswith("stem by cross-modality: mean over the file's 3 input channels, repeated for 10")
+    assert cross_modality(torch.ones(2, 3, 1, 1), 4).shape == (2, 4, 1, 1)
+    flows = public_inception(tmp_path / "flow.pth", inception(seed=2, in_channels=10), "tsn")
+    assert load_public(ours, flows).stem == ""
+    refused(flows, inception(), r"conv1_7x7_s2.weight is \(4, 10, .*but \(4, 3")
+    refused(flows, inception(in_channels=2), r"conv1_7x7_s2.weight is \(4, 10, .*but \(4, 2")
+
+
+def test_bn_inception_that_does_not_fit_is_refused(tmp_path):
+    wider = public_inception(tmp_path / "wider.pth", inception(width=8), "imagenet")
+    refused(wider, inception(), r"conv1_7x7_s2.weight is \(8, 3")
+    deeper = public_inception(tmp_path / "deeper.pth", inception(blocks=("3a", "3b", "3c", "5b")), "tsn")
+    refused(deeper, inception(), r"has, and this network has not, \d+ tensors \(inception_3b_1x1.weight")
+    refused(publish(tmp_path / "r.pth", network()), inception(), "holds a 'resnext-14', but .* 'BNInception'")
+    torch.save(network().state_dict(), tmp_path / "plain.pth")
+    refused(tmp_path / "plain.pth", inception(blocks=("3a",)), r"lacks \d+ tensors")
 
 
 class Bomb:

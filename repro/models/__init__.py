@@ -8,8 +8,10 @@ from torch import nn
 
 from repro.errors import unknown
 from repro.models.resnext3d import resnext3d
+from repro.models.tsn import tsn
+from repro.models.tstam import tstam
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"resnext3d": resnext3d}
+MODELS: dict[str, Callable[..., nn.Module]] = {"resnext3d": resnext3d, "tsn": tsn, "tstam": tstam}
 
 
 def build(name: str, **arguments: Any) -> nn.Module:

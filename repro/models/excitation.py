@@ -1,4 +1,4 @@
-"""Channel gates behind a residual stage: IMRS's channel excitation, and the squeeze-and-excitation it is held against.
+"""Channel gates: IMRS's channel excitation, and squeeze-and-excitation, which it is held against and which T-STAM uses.
 
 Both squeeze a feature map x (B, C, T, H, W) to y (B, C), its mean over T, H and W, turn y into one gate a channel in
 (0, 1), and multiply. They have no residual path and no normalisation.
@@ -44,7 +44,7 @@ class SqueezeExcitation(nn.Module):
     y = mean of x over T, H, W;  gate = sigmoid(W_2 relu(W_1 y + b_1) + b_2), W_1 C -> C/r, W_2 C/r -> C.
 
     Parameters: channels C; reduction r, which must divide C (16, as in SENet); ReproError for another.
-    Input and output (B, C, T, H, W).
+    Input and output (B, C, T, H, W); or frames (N, C, H, W), each with gates of its own.
     """
 
     def __init__(self, channels: int, reduction: int = 16):
@@ -55,6 +55,6 @@ class SqueezeExcitation(nn.Module):
         self.excite = nn.Linear(channels // reduction, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x.mean(dim=(2, 3, 4))  # (B, C)
+        y = x.mean(dim=tuple(range(2, x.dim())))  # (B, C)
         gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(y))))  # (B, C)
-        return x * gate[:, :, None, None, None]
+        return x * gate.view(*gate.shape, *[1] * (x.dim() - 2))  # (B, C, 1, 1, 1) over (B, C, T, H, W)

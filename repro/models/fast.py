@@ -1,7 +1,4 @@
-"""What changes how a network runs or trains without changing what it computes: bf16, folded BatchNorm, frozen parts.
-
-Channels last needs no function: `model.to(memory_format=torch.channels_last_3d)`, which suits every model here.
-"""
+"""What changes how a network runs or trains without changing what it computes: memory, bf16, folded and frozen parts."""
 
 import copy
 import itertools
@@ -20,6 +17,15 @@ def bf16_supported(device: str | torch.device = "cpu") -> bool:
     if torch.device(device).type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def channels_last(model: nn.Module) -> nn.Module:
+    """Lays the weights of 2-D and 3-D convolutions out with their channels last, in place; returns the network."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.dim() in (4, 5):
+            layout = torch.channels_last if tensor.dim() == 4 else torch.channels_last_3d
+            tensor.data = tensor.data.to(memory_format=layout)
+    return model
 
 
 def fold_batchnorm(model: nn.Module) -> nn.Module:
@@ -44,7 +50,7 @@ def for_inference(model: nn.Module, bf16: bool) -> nn.Module:
     Weights in bfloat16 do what autocast does, without casting them at every call (a sixth of the time at batch 8).
     Ask for it where `bf16_supported`; logits and features are bfloat16 then.
     """
-    model = fold_batchnorm(model).requires_grad_(False).to(memory_format=torch.channels_last_3d)
+    model = channels_last(fold_batchnorm(model).requires_grad_(False))
     return model.to(torch.bfloat16) if bf16 else model
 
 
@@ -69,9 +75,25 @@ def freeze_except(model: nn.Module, trained: Sequence[str]) -> None:
         if name not in parts:
             raise unknown("part of the network", name, parts)
     for name, part in model.named_children():
-        if name in trained or isinstance(part, ChannelExcitation | SqueezeExcitation):
+        if name in trained:
             continue
         part.requires_grad_(False)
         for module in part.modules():
             if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
                 module.register_forward_pre_hook(_stay_in_eval)
+            if isinstance(module, ChannelExcitation | SqueezeExcitation):
+                module.requires_grad_(True)
+
+
+def freeze_batchnorm_except_first(model: nn.Module) -> None:
+    """TSN's partial BatchNorm (Wang et al. 2016, section 3.2), in place: all but the first use their running statistics.
+
+    The first goes on adapting to the new input, which matters most for flow. As in tsn-pytorch the frozen ones' scale
+    and shift get no gradient either. It lasts through `model.train()`, as in `freeze_except`. In a network with parts
+    beside its backbone, `base_model`, only the backbone's are frozen: theirs have no statistics of a public checkpoint.
+    """
+    backbone = getattr(model, "base_model", model)
+    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d)]
+    for norm in norms[1:]:
+        norm.requires_grad_(False)
+        norm.register_forward_pre_hook(_stay_in_eval)

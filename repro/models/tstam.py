@@ -1,0 +1,140 @@
+"""T-STAM, one stream of it: BN-Inception with squeeze-and-excitation, attention to frames and to regions.
+
+Paper: Shi, Li, Liu, Dai 2020, "T-STAM: an end-to-end action recognition model based on two-stream spatio-temporal
+attention mechanism", sections 2 and 3; serves its Figures 6 and 7 and its tables. There is no public implementation. RGB
+and flow are two such networks, trained apart; their scores are fused 1 : 3 (section 4.3.3).
+
+Where the text leaves something open:
+- (1) maps each x_i by a shared fully connected layer, then a 1x1 convolution leads to 256 channels; the result is called
+  N x 256, yet (7) weights it by position. Two linear maps in a row are one, so here w_1 is one 1x1 convolution C -> 256
+  and x_hat_i keeps its positions: (256, h, w).
+- (2), (3): "a score for each frame" is a number, so conv is 256 -> 1 on the mean of x_hat_i over its positions;
+  `per_channel` keeps 256 scores a frame. f_t sums alpha_i times that mean: a sum over positions would drown f_s in (8).
+- (4) acts on X, as printed; BatchNorm follows each convolution, the first before the tanh.
+- (7) prints x_hat_i, without the position k that it sums over: x_hat_ik is meant. X itself cannot be meant, since (8)
+  adds f_s to f_t, of 256 numbers. As printed it sums over frames, where (3) averages: see `frames`.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from repro.errors import ReproError, unknown
+from repro.models.bn_inception import BLOCKS, BNInception, bn_inception
+from repro.models.output import Output
+from repro.models.tsn import check_head, fold_time
+
+FRAMES = ("mean", "sum")
+
+
+class Attention(NamedTuple):
+    """Where a network looks."""
+
+    frames: Tensor  # (B, T), sums to one over T: eq. (2); with per_channel the mean over channels
+    positions: Tensor  # (B, T, l, h, w), sums to one over h and w for each frame and head: eq. (6)
+
+
+class TSTAM(nn.Module):
+    """See `tstam`."""
+
+    arch = "BNInception"  # as tsn-pytorch's checkpoints call the backbone
+    fresh = ("embed", "score", "spatial", "fc")  # parts that no public checkpoint has
+
+    def __init__(self, base_model: BNInception, num_classes, heads, embedding, per_channel, frames, dropout, head_std):
+        super().__init__()
+        c = base_model.out_channels
+        self.base_model = base_model
+        self.frames = frames
+        self.embed = nn.Conv2d(c, embedding, 1)  # w_1, b_1 of eq. (1)
+        self.score = nn.Linear(embedding, embedding if per_channel else 1)  # conv of eq. (2), a 1x1 one
+        self.spatial = nn.Sequential(  # eq. (4); the l heads side by side, each a group of the second convolution
+            nn.Conv2d(c, heads * (c // 2), 1),
+            nn.BatchNorm2d(heads * (c // 2)),
+            nn.Tanh(),
+            nn.Conv2d(heads * (c // 2), heads, 5, padding=2, groups=heads),
+            nn.BatchNorm2d(heads),
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(heads * embedding, num_classes)
+        nn.init.normal_(self.fc.weight, 0, head_std)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, clip: Tensor) -> Output:
+        """Clips (B, C, T, H, W), values in 0..255, any dtype, to logits (B, classes) and features F (B, l * d)."""
+        embedded, pooled, alpha, positions = self._look(clip)
+        f_t = (alpha * pooled).sum(1)  # (B, d): eq. (3)
+        f_s = torch.einsum("btlhw,btdhw->bld", positions, embedded)  # eq. (7)
+        if self.frames == "mean":
+            f_s = f_s / clip.shape[2]
+        features = (f_t[:, None] + f_s).flatten(1)  # (B, l * d): eqs. (8), (9)
+        return Output(self.fc(self.dropout(features)), features)
+
+    def attend(self, clip: Tensor) -> Attention:
+        """The weights of frames and positions that `forward` uses for these clips (B, C, T, H, W)."""
+        _, _, alpha, positions = self._look(clip)
+        return Attention(alpha.mean(2), positions)
+
+    def _look(self, clip: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """x_hat (B, T, d, h, w), its mean (B, T, d), eq. (2) (B, T, 1 or d), eq. (6) (B, T, l, h, w)."""
+        dtype = self.fc.weight.dtype  # float32 also under bf16 autocast, so that weights sum to one
+        times = (len(clip), clip.shape[2])
+        maps = self.base_model(fold_time(clip, self.base_model.in_channels))  # (B * T, C, h, w)
+        if min(maps.shape[2:]) < 2:  # also, a 5x5 convolution of one row trains wrongly in bf16 on CPUs
+            raise ReproError(
+                f"clips of {clip.shape[3]}x{clip.shape[4]} pixels leave a map of {maps.shape[2]}x{maps.shape[3]}, but spatial "
+                "attention needs 2x2 positions or more: take larger frames, or a stem with less stride or pooling"
+            )
+        embedded = self.embed(maps)  # (B * T, d, h, w)
+        pooled = embedded.mean(dim=(2, 3), dtype=dtype).unflatten(0, times)  # (B, T, d)
+        alpha = self.score(pooled).softmax(1, dtype=dtype)  # (B, T, 1) or (B, T, d)
+        scores = self.spatial(maps)  # (B * T, l, h, w)
+        positions = scores.flatten(2).softmax(2, dtype=dtype).view(scores.shape)
+        return embedded.unflatten(0, times), pooled, alpha, positions.unflatten(0, times)
+
+
+def tstam(
+    num_classes: int,
+    in_channels: int = 3,
+    heads: int = 4,
+    embedding: int = 256,
+    per_channel: bool = False,
+    frames: Literal["mean", "sum"] = "mean",
+    width: int = 64,
+    blocks: Sequence[str] = tuple(BLOCKS),
+    stem_stride: int = 2,
+    stem_pools: int = 2,
+    excitation: Literal["none", "se"] = "se",
+    excitation_blocks: Sequence[str] | None = None,
+    excitation_reduction: int = 16,
+    dropout: float = 0.8,
+    head_std: float = 0.001,
+    mean: Sequence[float] | None = None,
+    std: float = 1.0,
+) -> nn.Module:
+    """One stream of T-STAM, for any number of frames; the defaults are the paper's, its RGB stream.
+
+    Parameters
+    ----------
+    heads: l, spatial attention models (the paper tries 1 to 5 and keeps 4).
+    embedding: d, channels of x_hat.
+    per_channel: one temporal weight a channel and frame instead of one a frame.
+    frames: eq. (7) over the frames. "sum" is printed; "mean" is the default, since the paper trains with 6 frames and tests
+        with 25: f_t, a weighted mean, keeps its size, a sum would grow fourfold under the classifier's feet.
+    excitation: "none" is the paper's T-STAM without SE-Net.
+    num_classes, dropout, head_std: as for `repro.models.tsn.tsn`; the others: as for `bn_inception`.
+
+    Raises ReproError naming the value and the rule if one of them makes no sense.
+    """
+    check_head("tstam", num_classes, dropout, head_std)
+    for name, value in (("heads", heads), ("embedding", embedding)):
+        if value < 1:
+            raise ReproError(f"tstam: {name} is {value!r}, but must be at least 1")
+    if frames not in FRAMES:
+        raise unknown("value of frames", frames, FRAMES)
+    base_model = bn_inception(
+        in_channels, width, blocks, stem_stride, stem_pools,
+        excitation, excitation_blocks, excitation_reduction, mean, std,
+    )  # fmt: skip
+    return TSTAM(base_model, num_classes, heads, embedding, per_channel, frames, dropout, head_std)
