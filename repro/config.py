@@ -112,7 +112,8 @@ class Model:
 
 @dataclass(frozen=True)
 class Objective:
-    """IMRS eq. (8). The open choices are argued in `repro.objectives`; lambda1 = lambda2 = 0 is plain cross-entropy."""
+    """IMRS eq. (8), or STDDCN's mutual distillation. The open choices are argued in `repro.objectives`; with lambda1 =
+    lambda2 = mutual = 0 it is plain cross-entropy, of every head that a network has."""
 
     lambda1: float = 0.0
     lambda2: float = 0.0
@@ -120,11 +121,14 @@ class Objective:
     norm: Literal["mse", "l2", "l2sq"] = "mse"
     direction: Literal["student||teacher", "teacher||student"] = "student||teacher"
     reduction: Literal["batchmean", "mean"] = "batchmean"
+    mutual: float = field(default=0.0, metadata=LATER)  # weight of the distillation of a fusion into its two streams
+    temperature: float = field(default=1.0, metadata=LATER)  # of that distillation
 
     def __post_init__(self):
         check_types(self)
-        for name in ("lambda1", "lambda2"):
+        for name in ("lambda1", "lambda2", "mutual"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "zero or positive")
+        require(self.temperature > 0, "temperature", self.temperature, "positive")
 
 
 @dataclass(frozen=True)

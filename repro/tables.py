@@ -153,11 +153,11 @@ def gain_over(row: Row, base: Row) -> verdicts.Gain:
     return verdicts.paired_gain([ours[s][: seeds[s]] for s in splits], [theirs[s][: seeds[s]] for s in splits], weights)
 
 
-def chain(table: Table, labels: Sequence[str], study: Study) -> pd.DataFrame:
-    """Is each row of `labels` better than the one before it? One line a step, with the interval and a verdict."""
+def chain(table: Table, study: Study, *ladders: Sequence[str]) -> pd.DataFrame:
+    """Is each row of a ladder better than the one before it? One line a step, with the interval and a verdict."""
     rows = {row.label: row for row in table.rows}
     lines = []
-    for lower, upper in itertools.pairwise(labels):
+    for lower, upper in (step for ladder in ladders for step in itertools.pairwise(ladder)):
         gain = gain_over(rows[upper], rows[lower])
         ours = f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
         verdict = gain.verdict(+1) + ONE_SEED * (len(accuracy(rows[upper])) == 1)
@@ -181,8 +181,8 @@ def sentence(frame: pd.DataFrame) -> str:
         f"{counts[v]} {v}" for v in (verdicts.SUPPORTED, verdicts.CONTRADICTED, verdicts.NOT_RESOLVED) if v in counts
     ]
     if not parts:
-        return "The paper gives no numbers to compare with here."
-    return f"Of the comparisons that the paper's numbers make here ({frame.attrs['tier']} tier): {', '.join(parts)}."
+        return "Nothing is claimed here that could be compared."
+    return f"Of what is claimed here ({frame.attrs['tier']} tier): {', '.join(parts)}."
 
 
 def command(table: Table, study: Study) -> str:

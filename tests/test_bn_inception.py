@@ -7,7 +7,7 @@ from torch import nn
 
 from repro.errors import ReproError
 from repro.models.bn_inception import BLOCKS, bn_inception
-from repro.models.cost import multiply_adds, parameters
+from repro.models.cost import multiply_adds, parameters, published_models
 from repro.models.excitation import SqueezeExcitation
 from repro.models.fast import channels_last
 from repro.models.tsn import fold_time, tsn
@@ -211,3 +211,9 @@ def test_frames_too_small_are_named():
 def test_impossible_networks_are_one_error(arguments, message):
     with pytest.raises(ReproError, match=message):
         meta(**arguments)
+
+
+@pytest.mark.parametrize(("channels", "trunk"), [(3, 10_270_240), (10, 10_292_192)])
+def test_the_cost_table_names_the_trunk(channels, trunk):
+    rows = [r for r in published_models("T-STAM") if r["model"] == "TSN, a frame" and f"{trunk:,}" in r["note"]]
+    assert [r["parameters"] for r in rows] == [trunk + 1024 * 101 + 101]

@@ -127,8 +127,8 @@ SYSTEMS = {
         _segments("TSN", "tsn", "none", 101, "rgb", 8, TSN, ("10.4", "16.4", "Table 5")),
     ),
     "T-STAM": (
-        _segments("TSN, a frame", "tsn", "none", 101, "rgb", 1, "BN-Inception"),
-        _segments("TSN, a frame", "tsn", "none", 101, "flow", 1, "BN-Inception; " + TENS),
+        _segments("TSN, a frame", "tsn", "none", 101, "rgb", 1, "BN-Inception: 10,270,240 without its classifier"),
+        _segments("TSN, a frame", "tsn", "none", 101, "flow", 1, "BN-Inception: 10,292,192 without its classifier; " + TENS),
         _segments("TSN + SE, a frame", "tsn", "se", 101, "rgb", 1, "SE (r = 16) after all ten blocks"),
         _segments("TSN + SE, a frame", "tsn", "se", 101, "flow", 1, "SE (r = 16) after all ten blocks; " + TENS),
         _segments("TSN", "tsn", "none", 101, "rgb + flow", 25, TEST + TENS),

@@ -1,0 +1,203 @@
+"""How much of a network's maps lies on the figure of the embedded videos, whose mask is known.
+
+Three baselines, for a high share alone says little: the part of the clip that the figure fills (chance); the share of
+the same map on the average figure of all test clips, for figures stand in the middle and so do many maps; and the share
+of the same network with random weights, which shows what the architecture and the pictures do without any learning.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from repro import execute, explain, tables, verdicts
+from repro.config import Data, Objective, Run
+from repro.data import synthetic, transforms
+from repro.data.dataset import ClipDataset, collate
+from repro.errors import ReproError
+from repro.study import Study
+
+BATCH = 64
+Maps = Callable[[nn.Module, Tensor], np.ndarray]  # clips (B, C, T, H, W) to maps (B, T, H, W), zero or positive
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of S runs on N test clips, or of one (without S). share: on the figure, NaN where the map is empty; usual: on the
+    average figure; chance: what the figure fills of the clip; right: is the clip's class the network's first choice?"""
+
+    share: np.ndarray  # (S, N)
+    usual: np.ndarray  # (S, N)
+    chance: np.ndarray  # (S, N)
+    right: np.ndarray  # (S, N) bool
+
+
+def mask(data: ClipDataset, i: int) -> np.ndarray:
+    """(T, S, S) float32: how much of each pixel of test view `i` of the embedded set shows the figure, 0..1.
+
+    The mask takes the way of the frames: the view's frames, its crop, its resizing. Flow from a frame to the next has
+    the mask of the first.
+    """
+    if data.data.dataset != "synthetic":
+        raise ReproError(f"no masks for {data.data.dataset}: only the embedded set knows where its figure is")
+    view = data.views[i]
+    whole = synthetic.mask_of(data.data.root, Path(data.table["path"].iloc[view.video]).name)  # (T', H, W)
+    out = np.empty((len(view.starts), data.data.size, data.data.size, 3), np.uint8)
+    images = [view.crop.cut(255 * whole[t, ..., None].astype(np.uint8)) for t in view.starts]
+    transforms.apply([np.repeat(image, 3, axis=2) for image in images], view.crop.flip, out)
+    return out[..., 0].astype(np.float32) / 255
+
+
+def measure(run: Run, maps_of: Maps, untrained: bool, device: str = "cpu", step: int = 1) -> Measured:
+    """The maps of one run over every `step`-th test clip, or of its network with the weights (and BatchNorm statistics)
+    that its training started from, a public checkpoint excepted."""
+    data, figures = _test_clips(run.data)
+    model = execute.build(run, data.classes, initialise=False).eval() if untrained else execute.trained(run)
+    model, average, parts = model.to(device), figures.mean(axis=0), []
+    order = range(0, len(data), step)
+    for chosen in (order[i : i + BATCH] for i in range(0, len(order), BATCH)):
+        items = [data[i] for i in chosen]
+        clips, here = collate(items)[run.data.modality].to(device), figures[chosen]
+        with torch.inference_mode():
+            answers = model(clips).logits.argmax(1).cpu().numpy()
+        maps = maps_of(model, clips)
+        share, _ = explain.share_on_figure(maps, here)
+        usual, _ = explain.share_on_figure(maps, np.broadcast_to(average, here.shape))
+        parts.append((share, usual, here.mean(axis=(1, 2, 3)), answers == [item["label"] for item in items]))
+    return Measured(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+@functools.lru_cache(maxsize=2)
+def _test_clips(data: Data) -> tuple[ClipDataset, np.ndarray]:
+    clips = ClipDataset(execute.load_catalog(data), "test", data, (data.modality,))
+    return clips, np.stack([mask(clips, i) for i in range(len(clips))])  # (N, T, S, S)
+
+
+def compare(
+    systems: Mapping[str, Sequence[Run]], maps_of: Maps, study: Study, step: int = 1
+) -> dict[str, tuple[Measured, Measured]]:
+    """{system: (trained, with random weights)}, over every `step`-th test clip.
+
+    Runs of one seed on several splits are put end to end.
+    """
+    device = execute.resolve_device(study.device)
+    work = {(run.id, untrained): (run, untrained) for runs in systems.values() for run, untrained in _both(runs)}
+    parallel = joblib.Parallel(n_jobs=study.jobs if device == "cpu" else 1)
+    measured = parallel(
+        joblib.delayed(measure)(run, maps_of, untrained, device, step) for run, untrained in work.values()
+    )
+    found = dict(zip(work, measured, strict=True))
+    result = {}
+    for label, runs in systems.items():
+        each = [(run, untrained, found[run.id, untrained]) for run, untrained in _both(runs)]
+        result[label] = tuple(
+            _joined([(run, m) for run, u, m in each if u == untrained]) for untrained in (False, True)
+        )
+    return result
+
+
+def _both(runs: Sequence[Run]) -> list[tuple[Run, bool]]:
+    """Each run, and its network before training, which a student shares with the run that has no teacher."""
+    return [(run, False) for run in runs] + [(replace(run, objective=Objective(), teacher=None), True) for run in runs]
+
+
+def _joined(measured: Sequence[tuple[Run, Measured]]) -> Measured:
+    seeds = dict.fromkeys(run.seed for run, _ in measured)
+    rows = [[m for run, m in measured if run.seed == seed] for seed in seeds]
+    names = Measured.__dataclass_fields__
+    return Measured(*(np.stack([np.concatenate([getattr(m, name) for m in row]) for row in rows]) for name in names))
+
+
+def interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean of (S, N) values, without NaN, and its 95 % interval: a bootstrap over seeds and clips. NaN where all are."""
+    rng, (seeds, clips) = np.random.default_rng(0), values.shape
+    seed_weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), verdicts.RESAMPLES)  # (R, S)
+    clip_weights = rng.multinomial(clips, np.full(clips, 1 / clips), verdicts.RESAMPLES)  # (R, N)
+    kept = ~np.isnan(values)
+    if not kept.any():
+        return np.nan, np.nan, np.nan
+    totals = ((seed_weights @ np.where(kept, values, 0)) * clip_weights).sum(axis=1)
+    counts = ((seed_weights @ kept) * clip_weights).sum(axis=1)
+    low, high = np.quantile(totals[counts > 0] / counts[counts > 0], [0.025, 0.975])
+    return float(values[kept].mean()), float(low), float(high)
+
+
+def table(found: Mapping[str, tuple[Measured, Measured]], study: Study, what: str, command: str) -> pd.DataFrame:
+    """Two lines a system: all test clips, and those that it got right. Differences in points; `what` names the maps."""
+    lines = []
+    for label, (trained, untrained) in found.items():
+        for clips in ("all", "right"):
+            chosen = trained.right if clips == "right" else np.ones_like(trained.right)
+            share = np.where(chosen, trained.share, np.nan)
+            mean = interval(share)[0]
+            gains = [interval(share - other) for other in (trained.chance, trained.usual, untrained.share)]
+            names = ("over chance [95 %]", "over the average figure [95 %]", "over random weights [95 %]")
+            lines.append(
+                {
+                    "system": label,
+                    "test clips": f"{clips}, {chosen.sum(axis=1).mean():.0f}",
+                    "on the figure, %": _number(100 * mean),
+                    "times chance": _number(mean / trained.chance[chosen].mean() if chosen.any() else np.nan, 2),
+                    **{name: _gain(gain) for name, gain in zip(names, gains, strict=True)},
+                    "empty maps": int(np.isnan(trained.share[chosen]).sum()),
+                    "verdict": verdict(gains) + tables.ONE_SEED * (len(trained.share) == 1),
+                    "tier": study.tier,
+                }
+            )
+    frame = pd.DataFrame(lines)
+    frame.attrs = {
+        "title": f"How much of the map lies on the figure ({what}).",
+        "claim": "A trained network looks at the figure: more than chance, than on the average figure, than untrained.",
+        "command": command,
+        "tier": study.tier,
+    }
+    return frame
+
+
+def verdict(gains: Sequence[tuple[float, float, float]]) -> str:
+    """Supported where all intervals lie above zero, contradicted where one lies below it."""
+    if all(low > 0 for _, low, _ in gains):
+        return verdicts.SUPPORTED
+    return verdicts.CONTRADICTED if any(high < 0 for _, _, high in gains) else verdicts.NOT_RESOLVED
+
+
+def _number(value: float, digits: int = 1) -> str:
+    return tables.NOT_AVAILABLE if np.isnan(value) else f"{value:.{digits}f}"
+
+
+def _gain(gain: tuple[float, float, float]) -> str:
+    if np.isnan(gain[0]):
+        return tables.NOT_AVAILABLE
+    return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * g for g in gain))
+
+
+def _than(gain: tuple[float, float, float]) -> str:
+    return "more than" if gain[1] > 0 else "less than" if gain[2] < 0 else "neither clearly more nor less than"
+
+
+def sentence(found: Mapping[str, tuple[Measured, Measured]], what: str) -> str:
+    """What the table shows, of all test clips."""
+    told, signs = [], []
+    for label, (trained, untrained) in found.items():
+        share, area = 100 * interval(trained.share)[0], 100 * trained.chance.mean()
+        if np.isnan(share):
+            told.append(f"{label}: every map is empty")
+            continue
+        gain, learned = interval(trained.share - trained.chance), interval(trained.share - untrained.share)
+        told.append(
+            f"{label}: {share:.0f} % of the map on a figure that fills {area:.0f} % of the clip, {_than(gain)} chance, "
+            f"{_than(learned)} with random weights ({_gain(learned)} points)"
+        )
+        signs += [label] * (learned[1] > 0)
+    end = (
+        f"Only a share above the random weights' is a sign of learning: {', '.join(signs)}."
+        if signs
+        else "No share is clearly above the random weights', so these maps are no sign of learning."
+    )
+    return f"**What it shows** ({what}). {'; '.join(told)}. {end}"
