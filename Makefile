@@ -12,6 +12,7 @@ reproduce: $(STAMP)
 test: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	-$(VENV)/bin/python tests/install_browser.py
 	$(VENV)/bin/python -m pytest
 
 lab: $(STAMP)

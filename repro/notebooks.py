@@ -12,7 +12,7 @@ from typing import Any
 from repro import paths
 from repro.config import Run
 from repro.errors import ReproError, unknown
-from repro.papers import imrs
+from repro.papers import imrs, smnet, stddcn, stme, stmsa, temporal_order, tstam
 from repro.study import Study
 from repro.tables import Table
 
@@ -26,7 +26,22 @@ NOTEBOOKS: dict[str, tuple[Callable[[Study], Table], ...]] = {
     "ablation_ce_se": (imrs.table3,),
     "ablation_lambda": (imrs.table4,),
     "streams": (imrs.streams,),
+    "ablation_segments": (tstam.segments,),
+    "ablation_attention_heads": (tstam.attention_heads,),
+    "ablation_fusion_weights": (tstam.fusion_weights,),
+    "ablation_channel_attention": (tstam.channel_attention,),
+    "tstam": (tstam.systems,),
+    "attention": (),
+    "cam": (),
+    "your_video": (),
+    "smnet": (smnet.ablation,),
+    "stme": (stme.ablation,),
+    "stmsa": (stmsa.ablation,),
+    "stddcn": (stddcn.ablation,),
+    "temporal_order": (temporal_order.table,),
     "efficiency": (),
+    "sota_comparison": (),
+    "claims": (),
 }
 
 

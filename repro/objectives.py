@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repro.errors import ReproError, unknown
 from repro.models.output import Output
+from repro.models.stddcn import StreamsOutput
 
 
 class Losses(NamedTuple):
@@ -105,3 +106,47 @@ def kl_divergence(f_s: Tensor, f_t: Tensor, direction: str, reduction: str) -> T
     log_p, log_q = F.log_softmax(p, dim=1), F.log_softmax(q, dim=1)  # (B, D)
     terms = log_p.exp() * (log_p - log_q)
     return terms.sum(1).mean() if reduction == "batchmean" else terms.mean()
+
+
+class MutualLosses(NamedTuple):
+    """Scalars: total = cross_entropy + appearance + motion + weight * kl; the four terms are unweighted."""
+
+    total: Tensor
+    cross_entropy: Tensor  # of the fusion
+    appearance: Tensor  # cross-entropies of the students
+    motion: Tensor
+    kl: Tensor  # T^2 * (KL(fusion || appearance) + KL(fusion || motion)), in nats
+
+
+def mutual_distillation(
+    output: StreamsOutput, labels: Tensor, *, weight: float, temperature: float, detach: bool = True
+) -> MutualLosses:
+    """STDDCN's loss, of two students and their fusion as teacher, trained together.
+
+    CE(z, y) + CE(z_a, y) + CE(z_m, y) + weight * T^2 * [KL(P(z) || P(z_a)) + KL(P(z) || P(z_m))], P(z) = softmax(z / T).
+
+    Only the abstract of Hao, Zhang 2019 is known: "knowledge distillation among two streams (each treated as a student) and
+    their last fusion (treated as teacher)". The form is Hinton, Vinyals, Dean 2015's: the teacher's distribution first, and
+    T^2 so that the term's gradients keep their size at every T. KL is summed over classes and averaged over the batch.
+
+    Parameters
+    ----------
+    output: logits of the fusion and of the students, each (B, classes).
+    labels: (B,) class indices.
+    weight: of the distillation, zero or positive; 0 trains the three heads side by side.
+    temperature: T, positive.
+    detach: whether the teacher is a fixed target in KL; else it is drawn towards its students as well.
+
+    Raises ReproError for a weight or a temperature out of range.
+    """
+    if not weight >= 0:
+        raise ReproError(f"weight is {weight!r}, but must be zero or positive")
+    if not temperature > 0:
+        raise ReproError(f"temperature is {temperature!r}, but must be positive")
+    fused, students = output.logits.float(), (output.appearance.float(), output.motion.float())  # (B, classes)
+    teacher = fused.detach() if detach else fused
+    kl = temperature**2 * sum(
+        kl_divergence(z / temperature, teacher / temperature, "teacher||student", "batchmean") for z in students
+    )
+    own, appearance, motion = (F.cross_entropy(z, labels) for z in (fused, *students))
+    return MutualLosses(own + appearance + motion + weight * kl, own, appearance, motion, kl)

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from repro import paths, tables
+from repro import order, paths, pointing, tables
 from repro.data import flow
 from repro.records import Record
 from repro.study import Study
@@ -33,23 +33,25 @@ def save(figure: Figure, name: str, study: Study) -> Path:
 
 
 def table_figure(table: Table, study: Study) -> Figure:
-    """A table at a glance: every row's accuracy, seeds as dots, beside the paper's; both panels in percent.
+    """A table at a glance: every row's accuracy, seeds as dots, beside the paper's where it has any; in percent.
 
     The scales differ on purpose: the paper's data are not ours, and only the order of rows can be compared.
     """
     labels = [row.label for row in table.rows]
     ours = [tables.accuracy(row) for row in table.rows]
-    numbers = dict(zip(table.paper["row"], table.paper["value"], strict=True))
+    paper = table.paper[table.paper["metric"] == "top1"]
+    numbers = dict(zip(paper["row"], paper["value"], strict=True))
     figure = Figure(figsize=(8.5, 0.45 * len(labels) + 1.6), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    panels = figure.subplots(1, 2 if numbers else 1, sharey=True, squeeze=False)[0]
     places = np.arange(len(labels))
-    _dots(left, places, [np.array([numbers[name]]) if name in numbers else np.array([]) for name in labels], PAPER)
-    _dots(right, places, ours, OURS)
-    left.set_yticks(places, labels)
-    left.invert_yaxis()
-    data = table.paper["dataset"].iloc[0].upper() if len(table.paper) else ""
-    left.set_title(f"paper ({data}), top-1 %")
-    right.set_title(f"ours ({study.where}), top-1 %")
+    if numbers:
+        theirs = [np.array([numbers[name]]) if name in numbers else np.array([]) for name in labels]
+        _dots(panels[0], places, theirs, PAPER)
+        panels[0].set_title(f"paper ({paper['dataset'].iloc[0].upper()}), top-1 %")
+    _dots(panels[-1], places, ours, OURS)
+    panels[0].set_yticks(places, labels)
+    panels[0].invert_yaxis()
+    panels[-1].set_title(f"ours ({study.where}), top-1 %")
     figure.suptitle(table.title, x=0.01, ha="left", fontweight="bold")
     return figure
 
@@ -225,4 +227,21 @@ def latency_figure(measured: pd.DataFrame) -> Figure:
     axes.invert_yaxis()
     axes.set(xscale="log", title="one clip, end to end, this machine")
     axes.margins(x=0.2)
+    return figure
+
+
+def order_figure(table: Table, study: Study) -> Figure:
+    """How often each network prefers a movement to its reverse: seeds as dots, the 95 % interval, chance as a line."""
+    figure = Figure(figsize=(8.5, 0.42 * len(table.rows) + 1.5), layout="constrained")
+    axes = figure.subplots()
+    for place, row in enumerate(table.rows):
+        right = order.hits(row, study)
+        _, low, high = pointing.interval(right.astype(float))
+        axes.plot([100 * low, 100 * high], [place, place], color=INK, lw=1.4)
+        _dots(axes, [place], [100 * right.mean(axis=1)], OURS)
+    axes.axvline(50, color=PAPER, lw=1.4, zorder=0)
+    axes.set_yticks(range(len(table.rows)), [row.label for row in table.rows])
+    axes.invert_yaxis()
+    axes.set_xlabel(f"right direction, % of test videos ({study.where}); chance is 50")
+    figure.suptitle(table.title, x=0.01, ha="left", fontweight="bold")
     return figure

@@ -164,6 +164,7 @@ def chain(table: Table, study: Study, *ladders: Sequence[str]) -> pd.DataFrame:
         line = {
             "claim": f"{upper} is better than {lower}",
             "our gain [95 %]": ours,
+            "seeds": len(accuracy(rows[upper])),
             "verdict": verdict,
             "tier": study.tier,
         }
@@ -206,7 +207,9 @@ def save(frame: pd.DataFrame, name: str, study: Study, runs: Sequence[Run] = ())
     style = frame.style.hide(axis="index").set_caption(html.escape(caption)).set_uuid(name)
     header = f"**{attrs['title']}** {attrs['claim']}\n\nTier: {attrs['tier']}. Command: `{attrs['command']}`\n\n"
     texts = {
-        "csv": frame.assign(command=attrs["command"], runs=attrs.get("runs", "")).to_csv(index=False),
+        "csv": frame.assign(**{"command": attrs["command"], "runs": attrs.get("runs", "")} | dict(frame)).to_csv(
+            index=False
+        ),
         "md": header + markdown(frame) + "\n",
         "html": style.to_html(doctype_html=True)
         .replace("<th ", '<th scope="col" ')

@@ -17,6 +17,7 @@ from repro.config import Run
 from repro.data.dataset import ClipDataset, batches
 from repro.errors import ReproError
 from repro.models.fast import channels_last
+from repro.models.stddcn import StreamsOutput
 from repro.paths import atomic
 
 
@@ -129,12 +130,15 @@ def fit(
 
 def _losses(run: Run, fabric: Fabric, output, batch: dict, teacher: nn.Module | None) -> dict[str, torch.Tensor]:
     """The loss to minimise under `loss`, and its parts."""
+    o = run.objective
+    if isinstance(output, StreamsOutput):
+        losses = objectives.mutual_distillation(output, batch["label"], weight=o.mutual, temperature=o.temperature)
+        return {"loss": losses.total, **{k: v for k, v in losses._asdict().items() if k != "total"}}
     if teacher is None:
         return {"loss": nn.functional.cross_entropy(output.logits, batch["label"])}
     with torch.no_grad(), fabric.autocast():
         target = teacher(batch[teacher_input(run)])
     target = type(target)(*(t.float() for t in target))
-    o = run.objective
     losses = objectives.distillation(
         output, target, batch["label"],
         lambda1=o.lambda1, lambda2=o.lambda2, on=o.on, norm=o.norm, direction=o.direction, reduction=o.reduction,

@@ -10,7 +10,8 @@ from repro.models.bn_inception import BLOCKS, bn_inception
 from repro.models.cost import multiply_adds, parameters, published_models
 from repro.models.excitation import SqueezeExcitation
 from repro.models.fast import channels_last
-from repro.models.tsn import fold_time, tsn
+from repro.models.frames import fold_time
+from repro.models.tsn import tsn
 
 
 def meta(**arguments) -> nn.Module:

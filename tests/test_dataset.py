@@ -62,7 +62,8 @@ def test_the_same_clip_from_memory_and_from_the_packed_file(clips, monkeypatch):
     in_memory = ClipDataset(found, "train", data, ("rgb+flow",))
     monkeypatch.setattr("repro.data.dataset.IN_MEMORY", 0)
     from_file = ClipDataset(found, "train", data, ("rgb+flow",))
-    assert in_memory.in_memory and not from_file.in_memory
+    assert in_memory.in_memory
+    assert not from_file.in_memory
     for i in range(len(in_memory)):
         np.testing.assert_array_equal(in_memory[i]["rgb+flow"], from_file[i]["rgb+flow"])
 

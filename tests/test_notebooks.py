@@ -13,6 +13,22 @@ from repro import notebooks, paths
 from repro.study import Study
 
 NAMES = list(notebooks.NOTEBOOKS)
+TABLES = {
+    "ablation_ce_position": "imrs_table2",
+    "ablation_ce_se": "imrs_table3",
+    "ablation_lambda": "imrs_table4",
+    "streams": "imrs_streams",
+    "ablation_segments": "tstam_segments",
+    "ablation_attention_heads": "tstam_heads",
+    "ablation_fusion_weights": "tstam_fusion",
+    "ablation_channel_attention": "tstam_channel_attention",
+    "tstam": "tstam_systems",
+    "smnet": "smnet_ablation",
+    "stme": "stme_ablation",
+    "stmsa": "stmsa_ablation",
+    "stddcn": "stddcn_ablation",
+    "temporal_order": "temporal_order",
+}
 
 
 def cells(name: str) -> list[dict]:
@@ -88,8 +104,7 @@ def test_runs_under_papermill(executed, name):
 def test_tables_and_figures_land_where_the_readme_says(executed, name):
     home, _ = executed
     study = notebooks.study_of(name, {"profile": "smoke", "splits": "1", "seeds": "0,1"})
-    table = {"ablation_ce_position": "imrs_table2", "ablation_ce_se": "imrs_table3", "ablation_lambda": "imrs_table4",
-             "streams": "imrs_streams"}[name]  # fmt: skip
+    table = TABLES[name]
     folder = home / "results" / "smoke" / study.name
     for ending in ("csv", "md", "html", "tex"):
         text = (folder / f"{table}.{ending}").read_text()

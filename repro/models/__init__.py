@@ -7,11 +7,26 @@ from typing import Any
 from torch import nn
 
 from repro.errors import unknown
+from repro.models.resnet2d import tsm, tsn_resnet
 from repro.models.resnext3d import resnext3d
+from repro.models.smnet import smnet
+from repro.models.stddcn import stddcn
+from repro.models.stme import stme
+from repro.models.stmsa import stmsa
 from repro.models.tsn import tsn
 from repro.models.tstam import tstam
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"resnext3d": resnext3d, "tsn": tsn, "tstam": tstam}
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "resnext3d": resnext3d,
+    "tsn": tsn,
+    "tstam": tstam,
+    "tsn_resnet": tsn_resnet,
+    "tsm": tsm,
+    "smnet": smnet,
+    "stme": stme,
+    "stmsa": stmsa,
+    "stddcn": stddcn,
+}
 
 
 def build(name: str, **arguments: Any) -> nn.Module:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from repro.errors import ReproError
 from repro.models.bn_inception import BLOCKS, BNInception, bn_inception
+from repro.models.frames import fold_time
 from repro.models.output import Output
 
 
@@ -65,17 +66,6 @@ def tsn(
         excitation, excitation_blocks, excitation_reduction, mean, std,
     )  # fmt: skip
     return TSN(base_model, num_classes, dropout, head_std)
-
-
-def fold_time(clip: Tensor, channels: int) -> Tensor:
-    """Clips (B, C, T, H, W) as frames (B * T, C, H, W), clip by clip; unfold with `unflatten(0, (B, T))`.
-
-    No copy is made where clips arrive as the loader delivers them, views of (B, T, H, W, C) memory, and the frames are
-    then channels last. Raises ReproError for another shape than (B, `channels`, T, H, W).
-    """
-    if clip.dim() != 5 or clip.shape[1] != channels:
-        raise ReproError(f"clips have shape {tuple(clip.shape)}, but this network takes (B, {channels}, T, H, W)")
-    return clip.transpose(1, 2).flatten(0, 1)  # (B, T, C, H, W) -> (B * T, C, H, W)
 
 
 def check_head(model: str, num_classes: int, dropout: float, head_std: float) -> None:

@@ -16,16 +16,13 @@ what the text states: gains where it gives them, else which row is better. Read 
 - Public weights start both streams: ImageNet's for RGB, and the same, averaged over RGB, for flow (cross-modality).
 """
 
-from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from repro.config import Model, Objective, Optimisation, Run
 from repro.errors import ReproError
 from repro.papers import common
 from repro.study import Study
-from repro.tables import NOT_AVAILABLE, Table, published
+from repro.tables import Table, published
 
 SEGMENTS, HEADS = 6, 4
 SHARES = (1.0, 3.0)  # RGB : flow, section 4.3.3
@@ -194,27 +191,3 @@ def systems(study: Study) -> Table:
         "Flow is better than RGB, both fused are better than either, SE and attention each make TSN better.",
         "TSN", rows, published("tstam", "systems", study.dataset, "mean"), "tstam",
     )  # fmt: skip
-
-
-def comparison() -> pd.DataFrame:
-    """Section 4.3.5's methods with the numbers that can be had, in percent, and where each comes from.
-
-    The paper's own tables are lost. What it states are differences; `source` shows the arithmetic of a derived number.
-    """
-    numbers = pd.read_csv(Path(__file__).with_name("tstam.csv"), dtype={"split": str})
-    numbers = numbers[numbers["table"] == "comparison"]
-    lines = []
-    for method, own in numbers.groupby("row", sort=False):
-        known = {n.dataset: f"{n.value:.1f} ({n.tag})" for n in own.itertuples() if pd.notna(n.value)}
-        where = "; ".join(own["source"].dropna().unique())
-        cells = {
-            name: known.get(dataset, NOT_AVAILABLE) for dataset, name in (("ucf101", "UCF101"), ("hmdb51", "HMDB51"))
-        }
-        lines.append({"method": method, **cells, "source": where})
-    frame = pd.DataFrame(lines)
-    frame.attrs = {
-        "title": "T-STAM, section 4.3.5: the methods it is compared with.",
-        "claim": "T-STAM is better than TSN by 0.8 and 2.5 points, than two-stream fusion by 3.2 and 6.5.",
-        "tier": "published numbers", "command": "python -m repro run tstam",
-    }  # fmt: skip
-    return frame

@@ -1,0 +1,28 @@
+"""SMNet: Yang, Lu, Zhou 2022, "A Spatio-Temporal Motion Network for Action Recognition Based on Spatial Attention".
+
+Its abstract is all that is known here (`repro.models.smnet` says what was chosen), so the paper's numbers are not
+available, and its claims are those of the abstract: both excitations serve, and modules stand in several stages.
+"""
+
+from repro.papers import common, resnets
+from repro.study import Study
+from repro.tables import Table, published
+
+NETWORKS = {
+    "TSN": resnets.BASELINES["TSN"],
+    "STE alone": ("smnet", {"me": False}),
+    "ME alone": ("smnet", {"ste": False}),
+    "SMNet, Res2-Res3": ("smnet", {"stages": (2, 3)}),
+    "SMNet, Res4-Res5": ("smnet", {"stages": (4, 5)}),
+    "SMNet": ("smnet", {}),
+}
+
+
+def ablation(study: Study) -> Table:
+    """Which of the two excitations, and in which stages. No number of the paper is available."""
+    rows = common.rows(study, resnets.systems(study, NETWORKS))
+    return Table(
+        "smnet_ablation", "SMNet: spatio-temporal excitation, motion excitation, and the stages they stand in.",
+        "Both excitations together, in all four stages, are better than TSN, than one of them, and than fewer stages.",
+        "SMNet", rows, published("resnets", "smnet", study.dataset, "1"), "smnet",
+    )  # fmt: skip

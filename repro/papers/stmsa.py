@@ -1,0 +1,27 @@
+"""STMSA: the third model of the thesis behind IMRS, known by the thesis's abstract alone: no numbers are available.
+
+`repro.models.stmsa` says what was chosen. The claim is the abstract's: grouped spatiotemporal multi-scale convolution
+and self-attention each add to the network.
+"""
+
+from repro.papers import common, resnets
+from repro.study import Study
+from repro.tables import Table, published
+
+NETWORKS = {
+    "TSN": resnets.BASELINES["TSN"],
+    "multi-scale alone": ("stmsa", {"attention": False}),
+    "self-attention alone": ("stmsa", {"multi_scale": False}),
+    "both, 2 groups": ("stmsa", {"groups": 2}),
+    "STMSA (both, 4 groups)": ("stmsa", {}),
+}
+
+
+def ablation(study: Study) -> Table:
+    """Which of the two parts, and the number of groups. No number is available."""
+    rows = common.rows(study, resnets.systems(study, NETWORKS))
+    return Table(
+        "stmsa_ablation", "STMSA: grouped spatiotemporal multi-scale convolution and self-attention.",
+        "Both together are better than either and than TSN.",
+        "STMSA (both, 4 groups)", rows, published("resnets", "stmsa", study.dataset, "1"), "stmsa",
+    )  # fmt: skip

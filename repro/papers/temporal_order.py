@@ -1,0 +1,35 @@
+"""All 2-D systems on classes that differ in the direction of time only: a test of ours, on the embedded set.
+
+Networks that average or weigh frames, TSN and T-STAM's RGB stream, cannot tell a video from its reverse; those with
+temporal modules, and those that see optical flow, can.
+"""
+
+import pandas as pd
+
+from repro.papers import common, resnets, smnet, stddcn, stme, stmsa, tstam
+from repro.study import Study
+from repro.tables import Table
+
+BLIND = ("TSN", "T-STAM, RGB stream")
+
+
+def table(study: Study) -> Table:
+    """TSN and T-STAM's RGB stream at chance, all others above it."""
+    networks = {
+        "TSN": resnets.BASELINES["TSN"],
+        "TSM": resnets.BASELINES["TSM"],
+        "SMNet": smnet.NETWORKS["SMNet"],
+        "STME": stme.NETWORKS["+ enhancement (STME)"],
+        "STMSA": stmsa.NETWORKS["STMSA (both, 4 groups)"],
+    }
+    systems = resnets.systems(study, networks) | {
+        "STDDCN": lambda split, seed: [stddcn.run(study, split, seed, "STDDCN (dense, two-way, distilled)")],
+        "T-STAM, RGB stream": lambda split, seed: [tstam.stream(study, split, seed)],
+        "T-STAM, flow stream": lambda split, seed: [tstam.stream(study, split, seed, "flow")],
+    }
+    return Table(
+        "temporal_order", "The direction of time: networks on videos and their reverse.",
+        "Without temporal modules or flow a network is at chance; with them it is above.",
+        "TSN", common.rows(study, systems), pd.DataFrame(columns=["row", "metric", "value", "tag", "source", "dataset"]),
+        "temporal_order",
+    )  # fmt: skip

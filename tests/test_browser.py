@@ -1,0 +1,224 @@
+"""The results page and the notebooks, looked at and clicked through in a real headless browser.
+
+All notebooks, not only the first, are run in JupyterLab by: REPRO_ALL_NOTEBOOKS=1 pytest tests/test_browser.py
+"""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import browser
+import nbformat
+import pytest
+
+from repro import notebooks, paths, report
+
+IN_LAB = list(notebooks.NOTEBOOKS) if os.environ.get("REPRO_ALL_NOTEBOOKS") else ["00_quickstart"]
+PARAMETERS = '# Parameters\nprofile = "smoke"\nsplits = "1"\nseeds = "0,1"\njobs = 1'
+CONTRAST = """names => {
+  const linear = v => v > .03928 ? ((v + .055) / 1.055) ** 2.4 : v / 12.92;
+  const light = colour => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map(v => linear(v / 255));
+    return .2126 * r + .7152 * g + .0722 * b + .05;
+  };
+  const clear = colour => /^rgba.*, 0\\)$/.test(colour);
+  const behind = e => clear(getComputedStyle(e).backgroundColor) ? behind(e.parentElement) : getComputedStyle(e).backgroundColor;
+  return Object.fromEntries(names.map(name => {
+    const e = document.querySelector(name), ratio = light(getComputedStyle(e).color) / light(behind(e));
+    return [name, Math.max(ratio, 1 / ratio)];
+  }));
+}"""
+LOADED = """() => [...document.querySelectorAll("img")].map(i => i.decode().then(() => i.naturalWidth > 0, () => false))
+  .reduce((all, one) => Promise.all([all, one]).then(([a, b]) => a && b), Promise.resolve(true))"""
+
+
+@pytest.fixture(scope="module")
+def chrome():
+    with browser.launched() as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def results_page(tmp_path_factory, chrome) -> Path:
+    """The page made from the committed results, beside copies of them and one executed notebook."""
+    home = tmp_path_factory.mktemp("report")
+    for name in ("results", "figures"):
+        shutil.copytree(paths.ROOT / name, home / name, ignore=shutil.ignore_patterns("index.html", "smoke"))
+    executed = home / "data" / "executed" / "small" / "streams.ipynb"
+    executed.parent.mkdir(parents=True)
+    shutil.copy(notebooks.path_of("streams"), executed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPRO_OUT", str(home))
+        patch.setenv("REPRO_DATA", str(home / "data"))
+        return report.write()
+
+
+@pytest.fixture
+def opened(chrome, results_page, tmp_path):
+    """opened(width, scheme) -> the page in a window of its own; whatever it complained of or fetched fails the test."""
+    contexts, complaints = [], []
+
+    def open_page(width: int = 1280, scheme: str = "light"):
+        context = chrome.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda r: complaints.append(r.url) if not r.url.startswith(("file:", "data:")) else None)
+        page.goto(results_page.as_uri())
+        return page
+
+    yield open_page
+    for number, context in enumerate(contexts):
+        context.pages[0].screenshot(path=tmp_path / f"report{number}.png")
+        context.close()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 375, 1280])
+def test_the_page_fits_and_can_be_read(opened, width, scheme):
+    page = opened(width, scheme)
+    page.locator("summary").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, background[4:-1].split(","))) < 200) == (scheme == "dark")
+    names = [
+        "p",
+        "a[href]",
+        "thead th",
+        "tbody th",
+        "tbody td",
+        ".soft",
+        ".not-resolved",
+        "summary",
+        "thead button",
+        "code",
+    ]
+    ratios = page.evaluate(CONTRAST, names)
+    assert min(ratios.values()) >= 4.5, ratios
+    assert page.evaluate(LOADED)
+    assert page.locator("img").count() > 0
+
+
+def test_wide_tables_scroll_inside_their_boxes_on_a_phone(opened):
+    page = opened(320)
+    box = page.get_by_role("region", name="Verdicts", exact=True).and_(page.locator("div"))
+    assert box.evaluate("box => box.scrollWidth > box.clientWidth")
+    box.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("box => box.scrollLeft > 0", arg=box.element_handle())
+    assert page.evaluate("window.scrollX") == 0
+
+
+def numbers(page, column: int) -> list[float]:
+    """The first number of each cell of a column of the verdict table, empty cells left out."""
+    cells = page.get_by_role("table", name="Verdicts").locator(f"tbody tr > :nth-child({column})").all_inner_texts()
+    return [float(cell.split()[0]) for cell in cells if cell.strip()]
+
+
+def test_columns_sort_by_click_and_by_key(opened):
+    page = opened()
+    table = page.get_by_role("table", name="Verdicts")
+    heading = table.get_by_role("columnheader", name="our gain [95 %]")
+    column = heading.evaluate("cell => cell.cellIndex") + 1
+    before = numbers(page, column)
+    assert heading.get_attribute("aria-sort") == "none"
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert numbers(page, column) == sorted(before) != before
+    heading.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert numbers(page, column) == sorted(before, reverse=True)
+    assert page.locator("#said").inner_text() == "Verdicts: sorted by our gain [95 %], descending"
+    table.get_by_role("columnheader", name="verdict").get_by_role("button").click()
+    verdicts = table.locator("tbody tr > :nth-child(2)").all_inner_texts()
+    assert verdicts == sorted(verdicts)
+    assert heading.get_attribute("aria-sort") == "none"
+
+
+def test_the_keyboard_reaches_the_results(opened):
+    page = opened()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the results"
+    assert page.locator(".skip").bounding_box()["y"] >= 0
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_every_link_leads_somewhere(opened, results_page):
+    page = opened()
+    for link in page.get_by_role("navigation").get_by_role("link").all():
+        link.click()
+        target = page.locator(urlparse(page.url).fragment.join(["[id='", "']"]))
+        assert target.bounding_box()["y"] < 800, f"{link.inner_text()} does not bring its section into view"
+    links = page.evaluate("[...document.links].map(link => link.href)")
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
+    here = results_page.as_uri()
+    for link in set(links):
+        if link.startswith(f"{here}#"):
+            assert urlparse(link).fragment in ids, link
+        elif link.startswith("file:"):
+            assert Path(unquote(urlparse(link).path)).exists(), link
+    assert sum("executed/small/streams.ipynb" in link for link in links) == 1
+    page.locator("summary").first.click()
+    run = page.locator("details[open] a").first
+    assert run.is_visible()
+    record = Path(unquote(urlparse(run.evaluate("link => link.href")).path))
+    assert json.loads(record.read_text())["id"] == run.inner_text()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, chrome):
+    """A JupyterLab over copies of the notebooks, set to the smoke profile, with data and output folders of its own."""
+    home = tmp_path_factory.mktemp("lab")
+    for name in IN_LAB:
+        notebook = nbformat.read(notebooks.path_of(name), 4)
+        tagged = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
+        notebook.cells.insert(tagged[0] + 1, nbformat.v4.new_code_cell(PARAMETERS))  # as papermill does
+        nbformat.write(notebook, home / f"{name}.ipynb")
+    environment = {"REPRO_DATA": str(home / "data"), "REPRO_OUT": str(home / "out"), "OMP_NUM_THREADS": "1"}
+    with browser.jupyterlab(home, environment) as address:
+        yield address, home
+
+
+def choose(page, menu: str, entry: str) -> None:
+    page.get_by_role("menuitem", name=menu, exact=True).click()
+    page.locator(".lm-Menu-itemLabel").get_by_text(entry, exact=True).click()
+
+
+@pytest.mark.parametrize("name", IN_LAB)
+def test_a_notebook_runs_in_jupyterlab(lab, chrome, name, tmp_path):
+    address, folder = lab
+    with chrome.new_context(viewport={"width": 1280, "height": 1000}) as context:
+        page = context.new_page()
+        page.goto(f"{address}/lab/tree/{name}.ipynb?reset")
+        idle = page.get_by_text(re.compile(r"\| Idle$"))  # of the status bar; before, the menu does nothing
+        idle.wait_for(timeout=60_000)
+        choose(page, "Run", "Run All Cells")
+        prompts = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(prompt => prompt.textContent)"
+        page.wait_for_function(f"/\\[[*\\d]/.test({prompts})")
+        page.wait_for_function(f"!/\\[[*]/.test({prompts})", timeout=300_000)  # done, or stopped by an error
+        idle.wait_for()
+        with page.expect_response(
+            lambda response: response.request.method == "PUT" and "/api/contents/" in response.url
+        ):
+            choose(page, "File", "Save Notebook")
+        cells = [cell for cell in nbformat.read(folder / f"{name}.ipynb", 4).cells if cell.cell_type == "code"]
+        assert [output for cell in cells for output in cell.outputs if output.output_type == "error"] == []
+        assert all(cell.execution_count for cell in cells)
+        images = page.locator(".jp-OutputArea-output img")
+        assert images.count() > 0, "no figure"
+        assert page.evaluate(LOADED)
+        for moving in page.locator(".jp-OutputArea-output video").all():
+            assert moving.evaluate("video => video.videoWidth") > 0
+        for place, image in (("first", images.first), ("last", images.last)):
+            image.scroll_into_view_if_needed()
+            assert image.is_visible()
+            page.screenshot(path=tmp_path / f"{name}_{place}.png")
+        choose(page, "Kernel", "Shut Down Kernel")
+        page.get_by_text("No Kernel").first.wait_for()
