@@ -195,7 +195,8 @@ def build(run: Run, classes: Sequence[str], initialise: bool = True) -> nn.Modul
     if opt.init and initialise:
         if not Path(opt.init_file).is_file() or file_hash(Path(opt.init_file)) != opt.init:
             raise ReproError(f"{opt.init_file}: not there, or not the checkpoint the run was planned with; start again")
-        print(weights.load_public(model, Path(opt.init_file)), file=sys.stderr)
+        for network in getattr(model, "pathways", (model,)):  # one file starts each stream of a network with several
+            print(weights.load_public(network, Path(opt.init_file)), file=sys.stderr)
     if opt.trained:
         fast.freeze_except(model, opt.trained)
     if opt.partial_batchnorm:

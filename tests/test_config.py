@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from repro.config import Data, Model, Objective, Optimisation, Run
+from repro.config import Data, Model, Objective, Optimisation, Run, content
 from repro.errors import ReproError
 
 DATA = Data("synthetic", "c0ffee", frames=8, size=32, side=48)
@@ -56,3 +56,26 @@ def test_the_id_changes_with_everything_that_can_change_the_result_and_nothing_e
 def test_a_bad_value_is_one_error_that_names_it(make, words):
     with pytest.raises(ReproError, match=words):
         make()
+
+
+def test_a_field_that_came_later_leaves_the_ids_of_older_runs_alone():
+    run = a_run()
+    later = {f.name for f in dataclasses.fields(Data) if f.metadata.get("later")}
+    assert later >= {"sampling", "stack", "test_frames", "crops", "average"}
+    assert not later & content(run)["data"].keys()
+    sparse = dataclasses.replace(run, data=dataclasses.replace(run.data, sampling="segments", views="centre"))
+    assert content(sparse)["data"]["sampling"] == "segments"
+    assert sparse.id != run.id
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"schedule": "steps"}, "Optimisation.steps"),
+        ({"steps": (10, 20)}, "Optimisation.steps"),
+        ({"schedule": "steps", "steps": (20, 10)}, "Optimisation.steps"),
+    ],
+)
+def test_steps_go_with_their_schedule(changes, words):
+    with pytest.raises(ReproError, match=words):
+        Optimisation(**changes)

@@ -11,6 +11,7 @@ from repro.errors import ReproError
 from repro.models.cost import parameters
 from repro.models.resnet2d import tsn_resnet
 from repro.models.stddcn import Connection, StreamsOutput, stddcn
+from repro.models.weights import load_public
 from repro.objectives import mutual_distillation
 
 SMALL = {"num_classes": 5, "in_channels": 7, "depths": (1, 2, 1, 1), "width": 8, "stem_kernel": 5, "stem_stride": 1}
@@ -202,3 +203,16 @@ def test_loss_refuses_what_makes_no_sense():
     for changes in ({"weight": -1.0}, {"temperature": 0.0}, {"weight": float("nan")}):
         with pytest.raises(ReproError, match=next(iter(changes))):
             mutual_distillation(output(), torch.zeros(3).long(), **{"weight": 1.0, "temperature": 1.0, **changes})
+
+
+def test_one_public_file_starts_both_pathways(tmp_path):
+    small = {"depths": (1, 1, 1, 1), "width": 8, "stem_kernel": 5}
+    public = tsn_resnet(7, **small)
+    torch.save(public.state_dict(), tmp_path / "resnet50.pth")
+    network = stddcn(4, in_channels=9, **small)
+    for pathway in network.pathways:
+        load_public(pathway, tmp_path / "resnet50.pth")
+    assert torch.equal(network.appearance.conv1.weight, public.conv1.weight)
+    mean = public.conv1.weight.mean(1, keepdim=True).expand(-1, 6, -1, -1)
+    assert torch.equal(network.motion.conv1.weight, mean)  # cross-modality
+    assert torch.equal(network.motion.layer2[0].conv2.weight, public.layer2[0].conv2.weight)

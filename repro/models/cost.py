@@ -99,6 +99,19 @@ def _segments(name, model, variant, classes, streams, frames, note, printed=("",
     return System(name, variant, _input(streams, clip), nets, *printed, note)
 
 
+def _resnet(name, model, note, classes=174, frames=8, channels=3, **arguments) -> System:
+    """The ResNet-50 systems; 174 classes are Something-Something's."""
+    clip = (frames, 224, 224)
+    streams = "rgb" if channels == 3 else "rgb + flow, one network"
+    return System(
+        name,
+        "none",
+        _input(streams, clip),
+        (Network(model, clip, channels, classes, tuple(arguments.items())),),
+        note=note,
+    )
+
+
 def _input(streams: str, clip: tuple[int, int, int]) -> str:
     return f"{streams}, {'x'.join(map(str, clip))}"
 
@@ -139,6 +152,17 @@ SYSTEMS = {
         _segments("T-STAM", "tstam", "se", 101, "flow", 25, TEST + TENS),
         _segments("T-STAM", "tstam", "se", 101, "rgb + flow", 25, TEST + TENS),
     ),
+    "ResNet-50": (
+        _resnet("ResNet-50, a frame", "tsn_resnet", "torchvision's, 1000 classes", 1000, 1),
+        _resnet("TSN, ResNet-50", "tsn_resnet", "no temporal module"),
+        _resnet("TSM", "tsm", "the shift has no parameters"),
+        _resnet("SMNet", "smnet", "four modules, one in the last block of each stage"),
+        _resnet("SMNet, 16 modules", "smnet", "one in every block", blocks="all"),
+        _resnet("STME", "stme", "shift, both excitations, enhancement"),
+        _resnet("STMSA", "stmsa", "four groups; self-attention after Res4"),
+        _resnet("STDDCN, two streams", "stddcn", "no connections", 101, channels=13, direction="none"),
+        _resnet("STDDCN", "stddcn", "dense connections both ways", 101, channels=13),
+    ),
 }  # fmt: skip
 
 
@@ -146,7 +170,7 @@ def published_models(paper: str | None = None) -> list[dict[str, Any]]:
     """Our exact numbers beside what a paper prints, of one paper of `SYSTEMS` or of all.
 
     Papers' "FLOPs" are multiply-adds, in G; parameters in M. `match` says whether the paper's figures, at their printed
-    decimals, are reproduced as `note` says; None where the paper prints none. T-STAM prints no costs at all.
+    decimals, are reproduced as `note` says; None where the paper prints none. Only IMRS prints costs.
     """
     if paper is not None and paper not in SYSTEMS:
         raise unknown("paper", paper, SYSTEMS)

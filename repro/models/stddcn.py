@@ -87,6 +87,11 @@ class STDDCN(nn.Module):
         self.dropout = nn.Dropout(appearance.dropout.p)
         self.fc = nn.Linear(2 * features if combine == "concat" else features, appearance.fc.out_features)
 
+    @property
+    def pathways(self) -> tuple[ResNet2D, ResNet2D]:
+        """Each of the two starts from a public checkpoint of its own."""
+        return self.appearance, self.motion
+
     def forward(self, clips: Tensor) -> StreamsOutput:
         """Clips (B, 3 + 2 * stack, T, H, W), RGB first, in 0..255, any dtype, to the fusion's output and the students'."""
         fold_time(clips, 3 + self.motion.conv1.in_channels)  # for its error: the pathways see their parts only

@@ -33,7 +33,7 @@ def clips(study: Study, split: int, modality: str, **given: Any) -> Data:
 
 def pretrained(study: Study, modality: str, lr: float) -> Mapping[str, Any]:
     """Fields of `Optimisation` for a run that starts from the study's public checkpoint, where it names one."""
-    file = study.pretrained_rgb if modality == "rgb" else study.pretrained_flow
+    file = study.pretrained_flow if modality == "flow" else study.pretrained_rgb  # rgb+flow: one file for both streams
     if not file:
         return {}
     path = Path(file).expanduser().resolve()
