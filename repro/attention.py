@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from repro import clips_view, plots
 from repro.clips_view import PANEL, Seen
-from repro.errors import ReproError
 from repro.records import Record
 
 
@@ -59,16 +58,13 @@ def attend(model: nn.Module, seen: Seen, classes: tuple[str, ...]) -> Attended:
     return Attended(seen, frames, heads, classes[answer], answer == seen.label)
 
 
-def right_and_wrong(record: Record) -> tuple[int, int]:
-    """Numbers of two test videos: the one answered right and the one answered wrong with most confidence."""
+def right_and_wrong(record: Record) -> list[int]:
+    """Numbers of two test videos: the one answered right and the one answered wrong with most confidence; one where all
+    answers are of one kind."""
     scores = record.scores.astype(float)
     hit = scores.argmax(1) == np.array(record.labels)
-    if hit.all() or not hit.any():
-        raise ReproError(
-            f"run {record.id} answers {'all' if hit.all() else 'no'} test videos right: name clips to show"
-        )
     margin = np.sort(scores, axis=1)[:, -1] - np.sort(scores, axis=1)[:, -2]  # (N,)
-    return int(np.where(hit, margin, -1).argmax()), int(np.where(hit, -1, margin).argmax())
+    return [int(np.where(kind, margin, -1).argmax()) for kind in (hit, ~hit) if kind.any()]
 
 
 def figure(views: Mapping[str, Attended], title: str, count: int = 8) -> Figure:

@@ -188,6 +188,8 @@ class Run:
                 "select='best' and schedule='plateau' read the validation loss, but val_fraction is 0: "
                 "give a validation part, or use select='last' with schedule='onecycle'"
             )
+        if self.objective.mutual > 0:
+            require(self.data.modality == "rgb+flow", "the input under mutual > 0", self.data.modality, "'rgb+flow'")
         distilled = self.objective.lambda1 > 0 or self.objective.lambda2 > 0
         if distilled != (self.teacher is not None):
             raise ReproError(

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from repro import execute, notebooks, plots, tables
 from repro.claims import CLAIMS, Claim
 from repro.config import Run
-from repro.errors import unknown
+from repro.errors import ReproError, unknown
 from repro.study import Study
 from repro.tables import NOT_AVAILABLE, ONE_SEED, Row, Table
 from repro.verdicts import CONTRADICTED, NOT_RESOLVED, SUPPORTED, Gain
@@ -77,7 +77,10 @@ def evaluate(study: Study, claims: Sequence[Claim] = CLAIMS) -> list[Finding]:
 
 
 def _evaluate(claim: Claim, study: Study) -> Finding:
-    table = claim.table(study)
+    try:
+        table = claim.table(study)
+    except ReproError as error:  # one paper's protocol may want a file that another's does not
+        return Finding(claim, NOT_RUN, (), 0, NOT_AVAILABLE, 0, (), str(error))
     places = {_place(s) for s in recorded(_rows(table, claim))[0].systems}
     if not places:
         usual = notebooks.study_of(table.notebook, {}).splits
@@ -138,12 +141,11 @@ def frame(findings: Sequence[Finding], study: Study) -> pd.DataFrame:
             "verdict": finding.verdict, "tier": study.tier, "command": finding.command,
         })  # fmt: skip
     result = pd.DataFrame(lines)
-    given = [w for k, v in study.parameters().items() if k in ("profile", "dataset") for w in ("-p", k, v)]
     result.attrs = {
         "title": "The papers' claims.",
         "claim": "Each sentence is tested on our runs; of a claim with several pairs the deciding one is shown.",
         "tier": study.tier,
-        "command": " ".join(["python -m repro run claims", *given]),
+        "command": tables.notebook_command("claims", study),
         "runs": [" ".join(run.id for run in finding.runs) for finding in findings],
     }
     return result

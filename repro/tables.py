@@ -187,9 +187,14 @@ def sentence(frame: pd.DataFrame) -> str:
 
 
 def command(table: Table, study: Study) -> str:
-    """The command that makes the table again; how many processes made it does not matter, and no path is told."""
-    words = ["python", "-m", "repro", "run", table.notebook]
-    given = study.parameters() | {"splits": study.splits, "seeds": study.seeds} | dict(table.options)
+    """The command that makes the table again."""
+    return notebook_command(table.notebook, study, table.options)
+
+
+def notebook_command(notebook: str, study: Study, options: Sequence[tuple[str, str]] = ()) -> str:
+    """The command that runs a notebook again; how many processes ran it does not matter, and no path is told."""
+    words = ["python", "-m", "repro", "run", notebook]
+    given = study.parameters() | {"splits": study.splits, "seeds": study.seeds} | dict(options)
     for name, value in given.items():
         if name in ("jobs", "device"):
             continue

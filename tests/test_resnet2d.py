@@ -305,3 +305,16 @@ def test_attention_maps():
     for m in maps.values():
         torch.testing.assert_close(m.sum((4, 5, 6)), torch.ones(m.shape[:4]))
     assert small(stmsa, attention=False).attend(x) == {}
+
+
+def test_public_weights_start_what_stmsa_keeps_of_a_resnet(tmp_path):
+    """Its multi-scale convolutions stand where the file's 3x3 ones do, which are ignored and named."""
+    small = {"depths": (1, 1, 1, 1), "width": 8}
+    public = tsn_resnet(7, **small)
+    torch.save(public.state_dict(), tmp_path / "resnet50.pth")
+    network = stmsa(4, groups=2, **small)
+    report = load_public(network, tmp_path / "resnet50.pth")
+    assert torch.equal(network.layer3[0].conv1.weight, public.layer3[0].conv1.weight)
+    assert "layer3.0.conv2.weight" in report.ignored
+    assert "fc.weight" in report.ignored
+    assert any("spatial" in name for name in report.fresh)

@@ -124,7 +124,7 @@ class ClipDataset(torch.utils.data.Dataset):
         data, count = self.data, self.counts[view.video]
         stack = 1 if stream == "rgb" else data.stack
         indices = [int(i) for start in view.starts for i in sampling.clip_indices(start, stack, count)]
-        if self.in_memory:
+        if self.in_memory and torch.utils.data.get_worker_info() is None:  # a worker's memory goes with its epoch
             images = store.decoded(self.files[view.video], self.recipe, stream)
             images = [view.crop.cut(images[i]) for i in indices]
         else:

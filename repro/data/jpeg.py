@@ -34,9 +34,9 @@ def decode(data: np.ndarray, flag: int, top: int, left: int, height: int, width:
     rows, columns = int.from_bytes(data[size_at : size_at + 2]), int.from_bytes(data[size_at + 2 : size_at + 4])
     block = BLOCK[int(data[size_at + 4])]
     wide = block * cell  # pixels across a cell
-    # a pixel more on each side: colour is interpolated between blocks
+    # a pixel more on each side: colour is interpolated between blocks, but not in images of less than five columns
     first, last = max(top - 1, 0) // block, min(top + height, rows - 1) // block
-    begin, end = max(left - 1, 0) // wide, min(left + width, columns - 1) // wide
+    begin, end = max(min(left - 1, columns - 5), 0) // wide, min(left + width, columns - 1) // wide
     shape = min((last + 1) * block, rows) - first * block, min((end + 1) * wide, columns) - begin * wide
     part = np.empty(len(data), np.uint8)
     length = _cut(data, start, -(-columns // wide), first, last, begin, end, part)

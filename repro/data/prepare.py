@@ -68,11 +68,17 @@ def prepare(table: pd.DataFrame, dataset: str, root: Path, recipe: Recipe, jobs:
     jobs: worker processes, -1 for one a core.
     """
     base = store.folder(dataset, root, recipe, paths.data())
-    work, there = [], []
+    work, there, unreadable = [], [], {}
     for clip, path in zip(table["clip"], table["path"], strict=True):
         target = store.packed_path(base, clip)
-        (there if _up_to_date(target, Path(path), recipe) else work).append((clip, Path(path), target))
-    made, failed, pairs, start = [], {}, 0, time.perf_counter()
+        try:
+            (there if _up_to_date(target, Path(path), recipe) else work).append((clip, Path(path), target))
+        except store.OtherRecipe:
+            raise
+        except ReproError as error:
+            unreadable[clip] = str(error)
+            print(f"failed: {error}", file=sys.stderr)
+    made, failed, pairs, start = [], unreadable, 0, time.perf_counter()
     if work:
         print(f"preparing {len(work)} clips of {dataset} ({len(there)} there already)", file=sys.stderr)
         flow.extract(np.zeros((2, 32, 32, 3), np.uint8), recipe.flow)  # compiles once, here; the workers read the cache

@@ -33,6 +33,10 @@ class Damaged(ReproError):
     """A packed file that cannot be used and has to be made again."""
 
 
+class OtherRecipe(ReproError):
+    """A packed file made in another way than is asked for."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How frames and flow are made. `flow` is a method of `repro.data.flow.METHODS` with its default parameters."""
@@ -136,9 +140,13 @@ class Packed:
         return [cv2.merge(images[i : i + 2]) for i in range(0, len(images), 2)]
 
     def _decoded(self, wanted: Sequence[int], flag: int, crop: Crop | None) -> list[np.ndarray]:
-        if crop is None:
-            return [cv2.imdecode(data, flag) for data in self._images(wanted)]
-        return [jpeg.decode(data, flag, crop.top, crop.left, crop.height, crop.width) for data in self._images(wanted)]
+        try:
+            if crop is None:
+                return [cv2.imdecode(data, flag) for data in self._images(wanted)]
+            box = crop.top, crop.left, crop.height, crop.width
+            return [jpeg.decode(data, flag, *box) for data in self._images(wanted)]
+        except (IndexError, ValueError, TypeError, cv2.error) as error:
+            raise Damaged(f"{self.path}: damaged packed clip ({error}); prepare again") from None
 
 
 def open_packed(path: Path, recipe: Recipe) -> Packed:
@@ -159,7 +167,7 @@ def open_packed(path: Path, recipe: Recipe) -> Packed:
     if len(offsets) != count + 1 or offsets[-1] != size:
         raise Damaged(f"{path}: damaged packed clip (not whole); prepare again")
     if header["recipe"] != recipe.identity():
-        raise ReproError(
+        raise OtherRecipe(
             f"{path}: stored with {header['recipe']}, but {recipe.identity()} was asked for: "
             "methods are never mixed; prepare into another folder, or delete this one"
         )

@@ -176,6 +176,9 @@ class ResNet2D(nn.Module):
         self.fc = nn.Linear(inputs, num_classes)
         added = ("enter", "before", "spatial", "after")  # no public checkpoint has these: `repro.models.weights`
         self.fresh = tuple(name for name, _ in self.named_modules() if name.split(".")[-1] in added)
+        self.replaced = (
+            () if spatial is None else ("conv2", "bn2")
+        )  # which a public checkpoint has, and this network not
 
     def stem(self, clips: Tensor) -> Tensor:
         """Clips (B, C, T, H, W), values in 0..255, any dtype, to what enters Res2, (B*T, width, H', W')."""

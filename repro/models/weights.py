@@ -52,8 +52,9 @@ def load_public(model: nn.Module, path: str | Path) -> Report:
     ImageNet or from TSN on Kinetics: tensors by name, alone or under "state_dict"; the names with or without "module."
     and "base_model.", the head called fc, last_linear or new_fc, BatchNorm's tensors (C,) or, in old files, (1, C).
 
-    All tensors must fit by name and shape, with these exceptions. Excitations start fresh, as do the parts that the network
-    lists as `fresh` (T-STAM's attention, and its head, whose input is another): the public networks have none. A head
+    All tensors must fit by name and shape, with these exceptions. Tensors of layers that the network has other layers for,
+    and lists as `replaced` (STMSA's 3x3 convolutions), are ignored. Excitations start fresh, as do the parts listed as
+    `fresh` (T-STAM's attention, and its head, whose input is another): the public networks have none. A head
     for another number of classes is ignored, and the network's own starts fresh; one for the same number is taken, and
     the report says that only the number is known to agree, since these files name no classes. BatchNorm's step
     counters, which old files lack, play no role.
@@ -77,15 +78,19 @@ def load_public(model: nn.Module, path: str | Path) -> Report:
     if not own.keys() & state.keys():
         raise ReproError(f"{path}: none of its {len(state)} tensors has a name of this network")
     state, stem = _fit_stem(model, own, state)
+    replaced = tuple(
+        k for k in state if k not in own and any(f".{part}." in k for part in getattr(model, "replaced", ()))
+    )
+    state = {k: v for k, v in state.items() if k not in replaced}
     excited = [n for n, m in model.named_modules() if isinstance(m, ChannelExcitation | SqueezeExcitation)]
     new = tuple(f"{part}." for part in (*excited, *getattr(model, "fresh", ())))
     optional = {k for k in own if k.startswith(new) or k.endswith("num_batches_tracked")}
     classes = len(own["fc.bias"])
     theirs = state["fc.bias"].numel() if "fc.bias" in state else None
     taken = theirs == classes and "fc.bias" not in optional
-    ignored = ()
+    ignored = replaced
     if not taken:
-        ignored = tuple(k for k in state if k.startswith("fc."))
+        ignored += tuple(k for k in state if k.startswith("fc."))
         state = {k: v for k, v in state.items() if k not in ignored}
         optional |= {"fc.weight", "fc.bias"}
     _check_fit(path, own, state, optional)

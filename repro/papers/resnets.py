@@ -2,12 +2,15 @@
 
 SMNet, STME, STMSA and STDDCN are known by their abstracts alone. Their protocols are read as TSM's code has them for
 Something-Something: 8 frames, one test clip, ImageNet weights, rate 0.01 with drops at epochs 20 and 40 of 50, weight
-decay 5e-4, gradients clipped at 20, dropout 0.5; no horizontal flip where direction is the label. Crops are TSN's.
+decay 5e-4, gradients clipped at 20, dropout 0.5; no horizontal flip where direction is the label. Training crops are TSN's; the
+test crop is the whole short-side square, which TSM's code calls full resolution. A tenth of the training videos is held
+out, and the best epoch is chosen on it.
 """
 
 from typing import Any
 
 from repro.config import Model, Objective, Optimisation, Run
+from repro.errors import ReproError
 from repro.papers import common
 from repro.study import Study
 
@@ -68,6 +71,11 @@ def run(
     streams = preset["streams"] if modality == "rgb+flow" else {"data": {}, "optimisation": {}}
     clips = common.clips(study, split, modality, **{**preset["data"], **streams["data"]})
     start = common.pretrained(study, modality, lr=preset["optimisation"]["lr"])
+    if study.profile == "paper" and not start:
+        raise ReproError(
+            f"{network}: the protocol starts from ImageNet weights; give pretrained_rgb torchvision's ResNet-50, or choose "
+            "another profile"
+        )
     gates = preset["gates"] if network in ("smnet", "stme") else {}
     return Run(
         study.profile, seed, clips, Model(network, {**preset["model"], **gates, **(arguments or {})}),

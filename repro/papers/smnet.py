@@ -1,7 +1,8 @@
 """SMNet: Yang, Lu, Zhou 2022, "A Spatio-Temporal Motion Network for Action Recognition Based on Spatial Attention".
 
 Its abstract is all that is known here (`repro.models.smnet` says what was chosen), so the paper's numbers are not
-available, and its claims are those of the abstract: both excitations serve, and modules stand in several stages.
+available. Its claims are those of the abstract, that both excitations serve, and of a caption, which speaks of four modules;
+that these stand one a stage is our reading.
 """
 
 from repro.papers import common, resnets

@@ -13,6 +13,7 @@ what the text states: gains where it gives them, else which row is better. Read 
   builds on TSN; its larger learning rates for biases and for the first layer are not, for the paper does not say so.
 - The stream of Fig. 7 is not named: the appearance stream, as in Fig. 6. TSN with and without SE is compared with both
   streams fused 1 : 3 and 6 segments, "using identical experimental parameters".
+- As everywhere here, a tenth of the training videos, by group, is held out, and the best epoch is chosen on it.
 - Public weights start both streams: ImageNet's for RGB, and the same, averaged over RGB, for flow (cross-modality).
 """
 
@@ -188,6 +189,6 @@ def systems(study: Study) -> Table:
     )
     return Table(
         "tstam_systems", "T-STAM, section 4.3.5: its streams, its parts, and TSN.",
-        "Flow is better than RGB, both fused are better than either, SE and attention each make TSN better.",
+        "T-STAM is better than TSN, and SE adds to both (the paper: means over three splits).",
         "TSN", rows, published("tstam", "systems", study.dataset, "mean"), "tstam",
     )  # fmt: skip

@@ -17,7 +17,7 @@ from repro.report.evidence import Table
 from repro.tables import NOT_AVAILABLE
 
 TIERS = {
-    "exact": "counts that must match the papers to the last digit",
+    "exact": "counts of parameters and multiply-adds, to the last digit; where a paper's figure differs, it says so",
     "synthetic": "networks trained on the embedded videos: claims can be tested, levels cannot be compared",
     "small real": "networks trained on small sets of real videos",
     "paper": "the published protocol on the published data",
@@ -26,6 +26,7 @@ VERDICTS = {
     "supported": "the 95 % interval of our gain lies on the side that the paper claims",
     "contradicted": "the interval lies on the other side",
     "not resolved": "the interval holds zero: this evidence cannot tell",
+    "not run": "its runs have no record here; the command makes them",
 }
 COLUMNS = {  # of the verdict table: {name in `evidence.verdicts`: heading}
     "claim": "claim", "verdict": "verdict", "our gain [95 %]": "our gain [95 %]", "paper's gain": "paper's gain",
