@@ -25,10 +25,11 @@ matplotlib.rcParams.update(STYLE)
 
 
 def save(figure: Figure, name: str, study: Study) -> Path:
-    """Writes figures/PROFILE/DATASET/NAME.png, the same bytes for the same figure."""
-    path = paths.out() / "figures" / study.profile / study.name / f"{name}.png"
+    """Writes figures/PROFILE/DATASET/NAME.png, the same bytes for the same figure, in 256 colours to be small."""
+    path, drawn = paths.out() / "figures" / study.profile / study.name / f"{name}.png", io.BytesIO()
+    figure.savefig(drawn, format="png")
     with paths.atomic(path) as part:
-        figure.savefig(part, format="png", metadata={"Software": None})
+        Image.open(drawn).convert("RGB").quantize(256).save(part, format="png", optimize=True)
     return path
 
 

@@ -43,20 +43,36 @@ class Record:
 
 def write(record: Record, path: Path) -> None:
     """Writes a record, atomically."""
-    plain = {**{k: v for k, v in asdict(record).items() if k != "scores"}, "scores": encode(record.scores)}
-    with paths.atomic(path) as part:
-        part.write_text(json.dumps(plain, indent=1, sort_keys=True))
+    plain = asdict(record) | {"scores": encode(record.scores), "clips": pack_names(record.clips)}
+    with paths.atomic(path) as part:  # a line a field: small, and still readable
+        part.write_text(
+            "{\n"
+            + ",\n".join(f"{json.dumps(k)}: {json.dumps(plain[k], sort_keys=True)}" for k in sorted(plain))
+            + "\n}\n"
+        )
 
 
 def read(path: Path) -> Record:
     """Reads a record; a file that is none is one error."""
     try:
         plain = json.loads(path.read_text())
-        return Record(**{**plain, "scores": decode(plain["scores"])})
+        names = plain["clips"] if isinstance(plain["clips"], list) else unpack_names(plain["clips"])  # a list until 0.1
+        return Record(**{**plain, "scores": decode(plain["scores"]), "clips": names})
     except FileNotFoundError:
         raise ReproError(f"{path}: no such record; execute its run first") from None
     except (ValueError, KeyError, TypeError, zlib.error) as error:
         raise ReproError(f"{path}: not a record ({error}); delete it and execute the run again") from None
+
+
+def pack_names(names: list[str]) -> dict:
+    """Clip names as base64 of their zlib-compressed lines: they are alike, and would be half of a record."""
+    data = zlib.compress("\n".join(names).encode(), 9)
+    return {"count": len(names), "lines": base64.b64encode(data).decode()}
+
+
+def unpack_names(stored: dict) -> list[str]:
+    """The names that `pack_names` stored."""
+    return zlib.decompress(base64.b64decode(stored["lines"])).decode().split("\n") if stored["count"] else []
 
 
 def encode(scores: np.ndarray) -> dict:

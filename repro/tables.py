@@ -6,7 +6,6 @@ A table never trains: it reads the records that `execute` left. One frame become
 import html
 import itertools
 import shlex
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,8 +227,8 @@ def save(frame: pd.DataFrame, name: str, study: Study, runs: Sequence[Run] = ())
             part.write_text(text)
     with_teachers = {r.id: r for run in runs for r in (run, run.teacher) if r is not None}
     for run in with_teachers.values():
-        with paths.atomic(paths.out() / "results" / study.profile / "records" / f"{run.id}.json") as part:
-            shutil.copyfile(execute.record_path(run), part)
+        target = paths.out() / "results" / study.profile / "records" / f"{run.id}.json"
+        records.write(records.read(execute.record_path(run)), target)
     return folder
 
 
