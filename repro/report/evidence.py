@@ -117,8 +117,11 @@ def _words(file: Path) -> tuple[str, str, str]:
 
 
 def verdicts(found: list[Table]) -> Iterator[dict[str, str]]:
-    """One line a comparison: a folder's claims.csv where there is one, else every row with a verdict in its tables."""
-    for table in found:
+    """One line a comparison: a folder's claims.csv where there is one, else every row with a verdict in its tables.
+
+    Claims come first, for they are what the papers say.
+    """
+    for table in sorted(found, key=lambda t: t.name != CLAIMS):
         folder = [t for t in found if (t.profile, t.dataset) == (table.profile, table.dataset)]
         if "verdict" not in table.columns or (table.name != CLAIMS and CLAIMS in [t.name for t in folder]):
             continue
