@@ -78,11 +78,20 @@ def reproduce(profile: str = "small", only: tuple[str, ...] = (), jobs: int = -1
 
 
 def _execute_all(names: list[str], given: dict, folder: Path, workers: int) -> list[str]:
-    """Executes notebooks side by side, a process each; returns the errors of those that failed."""
+    """Executes notebooks side by side, a process each; returns the errors of those that failed.
+
+    One that was executed before, from the same source with the same package, is left alone while results/ and figures/ are there.
+    """
+    drawn = all((paths.out() / where / given["profile"]).is_dir() for where in ("results", "figures"))
 
     def attempt(name: str) -> str:
+        stamp, mark = notebooks.stamp(name, given), folder / f"{name}.made-from"
+        if drawn and mark.exists() and mark.read_text() == stamp:
+            return ""
         try:
+            mark.unlink(missing_ok=True)
             notebooks.execute(name, given, folder, quiet=True)
+            mark.write_text(stamp)
             return ""
         except ReproError as error:
             return str(error)

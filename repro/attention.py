@@ -78,7 +78,7 @@ def figure(views: Mapping[str, Attended], title: str, count: int = 8) -> Figure:
     for part, (label, view) in zip(
         drawn.subfigures(1, len(views), squeeze=False, wspace=0.05)[0], views.items(), strict=True
     ):
-        true = "" if view.right else f", but is {view.seen.name.split('/')[0]}"
+        true = "" if view.right or view.seen.label < 0 else f", but is {view.seen.name.split('/')[0]}"
         part.suptitle(f"{label}: seen as {view.answer}{true}", fontsize=10, x=0.5)
         grid = part.add_gridspec(rows + 1, len(shown), height_ratios=[1] * rows + [0.9], wspace=0.03, hspace=0.03)
         images = [("frames", view.seen.frames, None)] + [("flow", view.seen.flows, None)] * flow

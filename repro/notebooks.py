@@ -1,6 +1,7 @@
 """The notebooks, the tables each of them draws, and how they are executed: one process a notebook."""
 
 import ast
+import hashlib
 import json
 import os
 import subprocess
@@ -80,6 +81,16 @@ def runs_of(name: str, given: dict[str, Any]) -> list[Run]:
     """The runs behind a notebook's tables."""
     study = study_of(name, given)
     return [run for table in NOTEBOOKS[name] for run in table(study).runs()]
+
+
+def stamp(name: str, given: dict[str, Any]) -> str:
+    """What an executed notebook was made from, as a hash: its source, its parameters, the package, where results go."""
+    told = hashlib.sha256(json.dumps([given, str(paths.out()), str(paths.data())], sort_keys=True).encode())
+    package = paths.ROOT / "repro"
+    sources = (p for p in sorted(package.rglob("*")) if p.suffix in (".py", ".csv", ".html", ".css", ".js"))
+    for file in (path_of(name), *sources):
+        told.update(file.read_bytes())
+    return told.hexdigest()
 
 
 def value_of(text: str) -> Any:

@@ -141,3 +141,45 @@ def test_root_does_not_depend_on_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.delenv("REPRO_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     assert paths.data() == paths.ROOT / "data"
+
+
+def test_an_executed_notebook_is_left_alone_until_something_changes(tmp_path, monkeypatch):
+    from repro import __main__ as command
+
+    monkeypatch.setenv("REPRO_OUT", str(tmp_path))
+    for where in ("results", "figures"):
+        (tmp_path / where / "smoke").mkdir(parents=True)
+    executed = []
+    monkeypatch.setattr(notebooks, "execute", lambda name, given, folder, quiet: executed.append(name))
+    folder = tmp_path / "executed"
+    folder.mkdir()
+    given = {"profile": "smoke", "jobs": 1}
+    names = ["streams", "tstam"]
+    assert command._execute_all(names, given, folder, 2) == []
+    assert command._execute_all(names, given, folder, 2) == []
+    assert sorted(executed) == names
+    command._execute_all(names, {**given, "seeds": "1"}, folder, 2)  # other parameters
+    assert len(executed) == 4
+    (tmp_path / "results" / "smoke").rmdir()  # nothing to show: draw again
+    command._execute_all(names, {**given, "seeds": "1"}, folder, 2)
+    assert len(executed) == 6
+
+
+def test_a_notebook_that_failed_is_executed_again(tmp_path, monkeypatch):
+    from repro import __main__ as command
+
+    monkeypatch.setenv("REPRO_OUT", str(tmp_path))
+    for where in ("results", "figures"):
+        (tmp_path / where / "smoke").mkdir(parents=True)
+    tries = []
+
+    def fails_once(name, given, folder, quiet):
+        tries.append(name)
+        if len(tries) == 1:
+            raise notebooks.ReproError("broken")
+
+    monkeypatch.setattr(notebooks, "execute", fails_once)
+    given = {"profile": "smoke", "jobs": 1}
+    assert command._execute_all(["streams"], given, tmp_path, 1) == ["broken"]
+    assert command._execute_all(["streams"], given, tmp_path, 1) == []
+    assert len(tries) == 2
