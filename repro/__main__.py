@@ -14,7 +14,7 @@ import pandas as pd
 import tyro
 
 from repro import notebooks, paths, records
-from repro.errors import ReproError
+from repro.errors import ReproError, Unavailable
 
 Parameters = Annotated[tuple[tuple[str, str], ...], tyro.conf.UseAppendAction, tyro.conf.arg(aliases=["-p"], name="p")]
 
@@ -58,7 +58,7 @@ def reproduce(profile: str = "small", only: tuple[str, ...] = (), jobs: int = -1
     for name in list(names):
         try:
             wanted += notebooks.runs_of(name, given)
-        except ReproError as error:  # one paper's protocol may want a file that another's does not
+        except Unavailable as error:  # one paper's protocol may want a file that another's does not
             unplanned.append(f"{name}: {error}")
             names.remove(name)
     try:

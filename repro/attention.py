@@ -27,35 +27,35 @@ class Attended:
     right: bool
 
 
-def positions(model: nn.Module, clips: Tensor) -> Tensor:
-    """(B, T, l, S, S): the spatial weights of clips (B, C, T, S, S), spread bilinearly over the pixels; a frame's sum to one."""
-    maps = model.attend(clips).positions.float()  # (B, T, l, h, w)
-    spread = F.interpolate(maps.flatten(0, 1), size=clips.shape[3:], mode="bilinear")  # (B * T, l, S, S)
+def over_pixels(positions: Tensor, clips: Tensor) -> Tensor:
+    """(B, T, l, S, S): spatial weights (B, T, l, h, w) spread bilinearly over the pixels of their clips; a frame's sum to one."""
+    spread = F.interpolate(positions.float().flatten(0, 1), size=clips.shape[3:], mode="bilinear")  # (B * T, l, S, S)
     spread = spread / spread.sum(dim=(2, 3), keepdim=True)
-    return spread.unflatten(0, maps.shape[:2])
+    return spread.unflatten(0, positions.shape[:2])
 
 
 def spatial_maps(model: nn.Module, clips: Tensor) -> np.ndarray:
     """(B, T, S, S): the heads' mean, every frame with the same weight; for `pointing`."""
     with torch.inference_mode():
-        return positions(model, clips).mean(2).cpu().numpy()
+        return over_pixels(model.attend(clips).positions, clips).mean(2).cpu().numpy()
 
 
 def weighted_maps(model: nn.Module, clips: Tensor) -> np.ndarray:
     """(B, T, S, S): the heads' mean, frames by their temporal weights; for `pointing`."""
     with torch.inference_mode():
-        frames = model.attend(clips).frames[:, :, None, None].float()  # (B, T, 1, 1)
-        return (frames * positions(model, clips).mean(2)).cpu().numpy()
+        found = model.attend(clips)
+        frames = found.frames[:, :, None, None].float()  # (B, T, 1, 1)
+        return (frames * over_pixels(found.positions, clips).mean(2)).cpu().numpy()
 
 
 def attend(model: nn.Module, seen: Seen, classes: tuple[str, ...]) -> Attended:
     """What a network answers to a test view, and where it looks."""
     with torch.inference_mode():
         answer = int(model(seen.clip).logits.argmax())
-        frames = model.attend(seen.clip).frames[0].numpy()
-        heads = positions(model, seen.clip)[0].transpose(0, 1).numpy()  # (l, T, S, S)
+        found = model.attend(seen.clip)
+        heads = over_pixels(found.positions, seen.clip)[0].transpose(0, 1).numpy()  # (l, T, S, S)
     heads = heads / heads.max(axis=(2, 3), keepdims=True)
-    return Attended(seen, frames, heads, classes[answer], answer == seen.label)
+    return Attended(seen, found.frames[0].numpy(), heads, classes[answer], answer == seen.label)
 
 
 def right_and_wrong(record: Record) -> list[int]:

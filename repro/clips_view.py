@@ -16,9 +16,9 @@ from torch import nn
 
 from repro import explain, plots, pointing
 from repro.config import Run
-from repro.data import flow, store, transforms
+from repro.data import flow, prepare, store, transforms
 from repro.data.catalog import Catalog
-from repro.data.dataset import ClipDataset, batches, collate, recipe_of, store_folder
+from repro.data.dataset import ClipDataset, batches, collate, recipe_of
 from repro.evaluate import Scores
 
 HEAT = np.array([213, 94, 0], np.float32)  # vermilion, on grey frames
@@ -80,9 +80,9 @@ def own_video(run: Run, classes: Sequence[str], path: Path) -> ClipDataset:
     """
     path = path.expanduser().resolve()
     data = dataclasses.replace(run.data, dataset="own", catalog="", excluded=(), root=str(path.parent), group="")
-    store.pack(path, store.packed_path(store_folder(data), path.name), recipe_of(data))
     row = {"clip": path.name, "path": str(path), "label": -1, "class": "", "group": "", "part": "test"}
     catalog = Catalog("own", run.data.split, tuple(classes), pd.DataFrame([row]), (), "")
+    prepare.require_all(prepare.prepare(catalog.table, "own", path.parent, recipe_of(data), jobs=1))
     return ClipDataset(catalog, "test", data, (data.modality,))
 
 

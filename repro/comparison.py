@@ -10,7 +10,7 @@ import pandas as pd
 
 from repro import execute, tables
 from repro.data.dataset import channels
-from repro.errors import ReproError
+from repro.errors import Unavailable
 from repro.findings import recorded
 from repro.models import cost
 from repro.papers import imrs, tstam
@@ -112,7 +112,7 @@ def tstam_comparison(study: Study) -> pd.DataFrame:
     values = numbers.set_index(["row", "dataset"])
     try:
         rows = tstam.systems(study).rows
-    except ReproError:  # its protocol wants a public file that the study does not name: none of its runs can be there
+    except Unavailable:  # its protocol wants a public file that the study does not name: none of its runs can be there
         rows = ()
     ours = {row.label: kept for row in rows if (kept := recorded([row])[0]).systems}
     lines = []

@@ -8,6 +8,10 @@ class ReproError(Exception):
     """Bad input, named together with what to do about it."""
 
 
+class Unavailable(ReproError):
+    """A table that a study cannot have while it can have others: a paper's protocol wants a file, or other data."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> ReproError:
     """The error for a name that is not in `known`, offering the nearest one; the caller raises it."""
     names = [str(k) for k in known]

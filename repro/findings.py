@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from repro import execute, notebooks, plots, tables
 from repro.claims import CLAIMS, Claim
 from repro.config import Run
-from repro.errors import ReproError, unknown
+from repro.errors import Unavailable, unknown
 from repro.study import Study
 from repro.tables import NOT_AVAILABLE, ONE_SEED, Row, Table
 from repro.verdicts import CONTRADICTED, NOT_RESOLVED, SUPPORTED, Gain
@@ -79,7 +79,7 @@ def evaluate(study: Study, claims: Sequence[Claim] = CLAIMS) -> list[Finding]:
 def _evaluate(claim: Claim, study: Study) -> Finding:
     try:
         table = claim.table(study)
-    except ReproError as error:  # one paper's protocol may want a file that another's does not
+    except Unavailable as error:  # one paper's protocol may want a file that another's does not
         return Finding(claim, NOT_RUN, (), 0, NOT_AVAILABLE, 0, (), str(error))
     places = {_place(s) for s in recorded(_rows(table, claim))[0].systems}
     if not places:

@@ -49,7 +49,8 @@ def frame(table: Table, study: Study, blind: Sequence[str]) -> pd.DataFrame:
     """
     found = {row.label: hits(row, study) for row in table.rows}
     lines = []
-    for label, right in found.items():
+    for row in table.rows:
+        label, right = row.label, found[row.label]
         mean, low, high = pointing.interval(right.astype(float))
         gain = pointing.interval(right.astype(float) - found[table.against])
         sighted = verdicts.Gain(mean - CHANCE, low - CHANCE, high - CHANCE).verdict(+1)
@@ -65,7 +66,7 @@ def frame(table: Table, study: Study, blind: Sequence[str]) -> pd.DataFrame:
                 f"over {table.against} [95 %]": ""
                 if label == table.against
                 else "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * v for v in gain)),
-                "top-1, all classes": f"{tables.accuracy(next(r for r in table.rows if r.label == label)).mean():.1f}",
+                "top-1, all classes": f"{tables.accuracy(row).mean():.1f}",
                 "seeds": len(right),
                 "verdict": verdict + tables.ONE_SEED * (len(right) == 1),
                 "tier": study.tier,

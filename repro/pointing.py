@@ -116,14 +116,12 @@ def _joined(measured: Sequence[tuple[Run, Measured]]) -> Measured:
 
 def interval(values: np.ndarray) -> tuple[float, float, float]:
     """Mean of (S, N) values, without NaN, and its 95 % interval: a bootstrap over seeds and clips. NaN where all are."""
-    rng, (seeds, clips) = np.random.default_rng(0), values.shape
-    seed_weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), verdicts.RESAMPLES)  # (R, S)
-    clip_weights = rng.multinomial(clips, np.full(clips, 1 / clips), verdicts.RESAMPLES)  # (R, N)
+    of_seeds, of_clips = verdicts.resamples(np.random.default_rng(0), *values.shape)
     kept = ~np.isnan(values)
     if not kept.any():
         return np.nan, np.nan, np.nan
-    totals = ((seed_weights @ np.where(kept, values, 0)) * clip_weights).sum(axis=1)
-    counts = ((seed_weights @ kept) * clip_weights).sum(axis=1)
+    totals = ((of_seeds @ np.where(kept, values, 0)) * of_clips).sum(axis=1)
+    counts = ((of_seeds @ kept) * of_clips).sum(axis=1)
     low, high = np.quantile(totals[counts > 0] / counts[counts > 0], [0.025, 0.975])
     return float(values[kept].mean()), float(low), float(high)
 

@@ -56,7 +56,8 @@ def read(path: Path) -> Record:
     """Reads a record; a file that is none is one error."""
     try:
         plain = json.loads(path.read_text())
-        names = plain["clips"] if isinstance(plain["clips"], list) else unpack_names(plain["clips"])  # a list until 0.1
+        clips = plain["clips"]  # older records hold a list of names
+        names = clips if isinstance(clips, list) else unpack_names(clips)
         return Record(**{**plain, "scores": decode(plain["scores"]), "clips": names})
     except FileNotFoundError:
         raise ReproError(f"{path}: no such record; execute its run first") from None

@@ -26,6 +26,11 @@ class Gain:
         return SUPPORTED if (self.low > 0) == (claimed > 0) else CONTRADICTED
 
 
+def resamples(rng: np.random.Generator, seeds: int, clips: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each resample draws each seed (R, S) and each clip (R, N), with replacement."""
+    return tuple(rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) for n in (seeds, clips))
+
+
 def paired_gain(
     ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray], weights: Sequence[float] | None = None
 ) -> Gain:
@@ -44,9 +49,8 @@ def paired_gain(
     for a, b, share in zip(ours, theirs, shares, strict=True):
         difference = a.astype(float) - b  # (S, N)
         seeds, clips = difference.shape
-        seed_weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds  # (R, S)
-        clip_weights = rng.multinomial(clips, np.full(clips, 1 / clips), RESAMPLES) / clips  # (R, N)
-        draws += share * ((seed_weights @ difference) * clip_weights).sum(axis=1)
+        of_seeds, of_clips = resamples(rng, seeds, clips)
+        draws += share * ((of_seeds / seeds @ difference) * (of_clips / clips)).sum(axis=1)
         mean += share * difference.mean()
     low, high = np.quantile(draws, [0.025, 0.975])
     return Gain(float(mean), float(low), float(high))

@@ -219,3 +219,19 @@ def test_frame_sentence_figure_and_files(home):
     assert saved["command"].tolist() == frame["command"].tolist()  # each claim has its own
     assert {path.suffix for path in folder.glob("claims.*")} == {".csv", ".md", ".html", ".tex"}
     assert plots.save(findings.figure(found, study), "claims", study).stat().st_size > 5000
+
+
+def test_a_missing_data_root_is_an_error_and_not_a_claim_that_was_not_run(tmp_path):
+    study = Study(profile="smoke", dataset="ucf101", data_root=str(tmp_path / "nowhere"))
+    with pytest.raises(ReproError, match="there is no such folder"):
+        findings.evaluate(study)
+
+
+def test_a_protocol_without_its_file_leaves_the_other_claims_alone(monkeypatch):
+    monkeypatch.setattr(Study, "prepare", lambda *_: type("Clips", (), {"id": "x", "excluded": ()}))
+    found = findings.evaluate(Study(profile="paper"))
+    assert {f.verdict for f in found} == {findings.NOT_RUN}
+    reasons = {f.claim.paper: f.command for f in found}
+    assert "pretrained_rgb" in reasons["T-STAM"]
+    assert "ResNet-50" in reasons["STME"]
+    assert reasons["IMRS"].startswith("python -m repro run")

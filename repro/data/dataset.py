@@ -103,7 +103,8 @@ class ClipDataset(torch.utils.data.Dataset):
         view = self._draw(i) if self.random else self.views[i]
         item = {"label": int(self.labels[view.video]), "view": i}
         for modality in self.modalities:
-            item[modality] = np.concatenate([self._clip(view, s) for s in modality.split("+")], axis=3)  # (T, S, S, C)
+            clips = [self._clip(view, stream) for stream in modality.split("+")]
+            item[modality] = clips[0] if len(clips) == 1 else np.concatenate(clips, axis=3)  # (T, S, S, C)
         return item
 
     def _draw(self, video: int) -> View:

@@ -7,6 +7,7 @@ from typing import Any
 from repro.config import Data, Run, file_hash
 from repro.data.catalog import DIRECTED
 from repro.data.dataset import recipe_of
+from repro.errors import Unavailable
 from repro.execute import resolve_device
 from repro.models import fast
 from repro.study import Study
@@ -31,9 +32,17 @@ def clips(study: Study, split: int, modality: str, **given: Any) -> Data:
     )  # fmt: skip
 
 
-def pretrained(study: Study, modality: str, lr: float) -> Mapping[str, Any]:
-    """Fields of `Optimisation` for a run that starts from the study's public checkpoint, where it names one."""
-    file = study.pretrained_flow if modality == "flow" else study.pretrained_rgb  # rgb+flow: one file for both streams
+def pretrained(study: Study, modality: str, lr: float, wanted: str = "") -> Mapping[str, Any]:
+    """Fields of `Optimisation` for a run that starts from the study's public checkpoint, where it names one.
+
+    wanted: what the published protocol starts from; without it the profile 'paper' is Unavailable.
+    """
+    stream = "flow" if modality == "flow" else "rgb"  # rgb+flow: one file for both streams
+    file = getattr(study, f"pretrained_{stream}")
+    if not file and wanted and study.profile == "paper":
+        raise Unavailable(
+            f"the published protocol starts from {wanted}: give its file as pretrained_{stream}, or choose another profile"
+        )
     if not file:
         return {}
     path = Path(file).expanduser().resolve()

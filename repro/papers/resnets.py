@@ -10,7 +10,6 @@ out, and the best epoch is chosen on it.
 from typing import Any
 
 from repro.config import Model, Objective, Optimisation, Run
-from repro.errors import ReproError
 from repro.papers import common
 from repro.study import Study
 
@@ -70,12 +69,7 @@ def run(
     preset = common.preset(study, PRESETS)
     streams = preset["streams"] if modality == "rgb+flow" else {"data": {}, "optimisation": {}}
     clips = common.clips(study, split, modality, **{**preset["data"], **streams["data"]})
-    start = common.pretrained(study, modality, lr=preset["optimisation"]["lr"])
-    if study.profile == "paper" and not start:
-        raise ReproError(
-            f"{network}: the protocol starts from ImageNet weights; give pretrained_rgb torchvision's ResNet-50, or choose "
-            "another profile"
-        )
+    start = common.pretrained(study, modality, preset["optimisation"]["lr"], "torchvision's ResNet-50 of ImageNet")
     gates = preset["gates"] if network in ("smnet", "stme") else {}
     return Run(
         study.profile, seed, clips, Model(network, {**preset["model"], **gates, **(arguments or {})}),

@@ -6,7 +6,7 @@ temporal modules, and those that see optical flow, can.
 
 import pandas as pd
 
-from repro.errors import ReproError
+from repro.errors import Unavailable
 from repro.papers import common, resnets, smnet, stddcn, stme, stmsa, tstam
 from repro.study import Study
 from repro.tables import Table
@@ -15,9 +15,9 @@ BLIND = ("TSN", "T-STAM, RGB stream")
 
 
 def table(study: Study) -> Table:
-    """TSN and T-STAM's RGB stream at chance, all others above it. ReproError for another data set than the embedded one."""
+    """TSN and T-STAM's RGB stream at chance, all others above it. Unavailable for another data set than the embedded one."""
     if study.dataset != "synthetic":
-        raise ReproError(
+        raise Unavailable(
             f"temporal_order: {study.dataset} has no classes that are each other's reverse: use 'synthetic'"
         )
     networks = {

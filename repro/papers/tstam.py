@@ -20,7 +20,6 @@ what the text states: gains where it gives them, else which row is better. Read 
 from typing import Any
 
 from repro.config import Model, Objective, Optimisation, Run
-from repro.errors import ReproError
 from repro.papers import common
 from repro.study import Study
 from repro.tables import Table, published
@@ -82,12 +81,7 @@ PAPER_STREAMS = {  # section 4.2; dropout, scales and bounds as TSN
 def _run(study: Study, split: int, seed: int, modality: str, segments: int, network: str, more: dict[str, Any]) -> Run:
     preset = common.preset(study, PRESETS)
     data, model, optimisation = PAPER_STREAMS[modality] if study.profile == "paper" else ({}, {}, {})
-    start = common.pretrained(study, modality, lr=preset["optimisation"]["lr"])
-    if study.profile == "paper" and not start:
-        raise ReproError(
-            f"T-STAM's protocol starts from ImageNet weights: give pretrained_{modality} the file of a public "
-            "BN-Inception (the flow stream takes the same one), or choose another profile"
-        )
+    start = common.pretrained(study, modality, preset["optimisation"]["lr"], "a public BN-Inception of ImageNet")
     clips = common.clips(study, split, modality, **{**preset["data"], **data, "frames": segments})
     return Run(
         study.profile, seed, clips, Model(network, {**preset["model"], **model, **more}), Objective(),
