@@ -1,6 +1,5 @@
 """The command line: python -m repro --help."""
 
-import itertools
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ import tyro
 
 from repro import notebooks, paths, records
 from repro.errors import ReproError, Unavailable
+from repro.progress import Progress
 
 Parameters = Annotated[tuple[tuple[str, str], ...], tyro.conf.UseAppendAction, tyro.conf.arg(aliases=["-p"], name="p")]
 
@@ -83,26 +83,29 @@ def _execute_all(names: list[str], given: dict, folder: Path, workers: int) -> l
     One that was executed before, from the same source with the same package, is left alone while results/ and figures/ are there.
     """
     drawn = all((paths.out() / where / given["profile"]).is_dir() for where in ("results", "figures"))
+    stamps = {name: notebooks.stamp(name, given) for name in names}
+    marks = {name: folder / f"{name}.made-from" for name in names}
+    left = [n for n in names if not (drawn and marks[n].exists() and marks[n].read_text() == stamps[n])]
+    progress, errors = Progress(len(left), "notebooks"), []
 
-    def attempt(name: str) -> str:
-        stamp, mark = notebooks.stamp(name, given), folder / f"{name}.made-from"
-        if drawn and mark.exists() and mark.read_text() == stamp:
-            return ""
+    def attempt(name: str, threads: int) -> None:
+        progress.starts(name)
         try:
-            mark.unlink(missing_ok=True)
-            notebooks.execute(name, given, folder, quiet=True)
-            mark.write_text(stamp)
-            return ""
+            marks[name].unlink(missing_ok=True)
+            notebooks.execute(name, given, folder, quiet=True, threads=threads)
+            marks[name].write_text(stamps[name])
         except ReproError as error:
-            return str(error)
+            errors.append(str(error))
+            print(f"failed: {error}", file=sys.stderr)
+        progress.done += 1
 
-    parallel = joblib.Parallel(n_jobs=min(workers, len(names)), prefer="threads", return_as="generator_unordered")
-    alone = [name for name in names if name == "efficiency"]  # it measures time
-    together = [name for name in names if name not in alone]
-    errors, done = [], parallel(joblib.delayed(attempt)(name) for name in together)
-    for i, error in enumerate(itertools.chain(done, map(attempt, alone)), 1):
-        print(f"  {i}/{len(names)} notebooks{f'; failed: {error}' if error else ''}", file=sys.stderr)
-        errors += [error] if error else []
+    # side by side they share the cores: with more threads than cores, small networks take five times as long
+    threads = max(joblib.cpu_count() // workers, 1)
+    together = [name for name in left if name != "efficiency"]  # which measures time, and goes alone
+    joblib.Parallel(n_jobs=workers, prefer="threads")(joblib.delayed(attempt)(name, threads) for name in together)
+    for name in left:
+        if name not in together:
+            attempt(name, 0)
     return errors
 
 

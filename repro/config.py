@@ -204,6 +204,12 @@ class Run:
                 raise ReproError("teacher and student must see the same clips: their Data differ in more than modality")
 
     @property
+    def title(self) -> str:
+        """What is trained on what, in a few words for people; two runs may share it."""
+        taught = f", taught ({self.objective.lambda1:g}, {self.objective.lambda2:g})" if self.teacher else ""
+        return f"{self.model.name} on {self.data.modality}{taught}, split {self.data.split}, seed {self.seed}"
+
+    @property
     def id(self) -> str:
         """Twelve hexadecimal digits that change with anything that can change the result."""
         text = json.dumps(content(self), sort_keys=True, separators=(",", ":"))

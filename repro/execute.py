@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import cv2
 import joblib
@@ -25,6 +26,7 @@ from repro.data import catalog
 from repro.data.dataset import ClipDataset, channels
 from repro.errors import ReproError, unknown
 from repro.models import fast, weights
+from repro.progress import Progress
 from repro.records import Record
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -68,9 +70,9 @@ def execute(runs: Sequence[Run], jobs: int = -1, device: str = "auto") -> list[R
     shared = int(os.environ.get("WORLD_SIZE", "1")) > 1
     one_at_a_time = accelerator != "cpu" or any(run.profile in ("gpu", "paper") for run in runs)
     jobs = 1 if shared or (jobs == -1 and one_at_a_time) else joblib.cpu_count() if jobs == -1 else jobs
-    total, failed, start, done = len(missing(runs)), {}, time.perf_counter(), 0
-    if total:
-        print(f"{total} runs to make, {jobs} at a time on {accelerator}", file=sys.stderr)
+    progress, failed = Progress(len(missing(runs)), "runs"), {}
+    if progress.total:
+        print(f"{progress.total} runs to make, {jobs} at a time on {accelerator}", file=sys.stderr)
     for level in plan(runs):
         for run in level:
             if run.teacher is not None and run.teacher.id in failed:
@@ -80,13 +82,11 @@ def execute(runs: Sequence[Run], jobs: int = -1, device: str = "auto") -> list[R
             continue
         workers = min(jobs, len(todo))
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="n_jobs")
-        for run, error in parallel(joblib.delayed(_attempt)(run, accelerator) for run in todo):
-            done += 1
+        for run, error in parallel(_attempts(todo, accelerator, progress)):
+            progress.done += 1
             if error:
                 failed[run.id] = error
                 print(f"failed: {error}", file=sys.stderr)
-            left = (time.perf_counter() - start) / done * (total - done)
-            print(f"  {done}/{total} runs, {left:.0f} s left", file=sys.stderr)
     if failed:
         raise ReproError(f"{len(failed)} runs failed, the others are recorded: " + "; ".join(failed.values()))
     return [records.read(record_path(run)) for run in runs]
@@ -102,6 +102,13 @@ def resolve_device(device: str) -> str:
     if not there[device]:
         raise ReproError(f"device {device!r} is not available here; use 'auto' or 'cpu'")
     return device
+
+
+def _attempts(todo: Sequence[Run], accelerator: str, progress: Progress) -> Iterator[Any]:
+    """Calls for joblib, which takes the next one when a process is free: that is when a run starts."""
+    for run in todo:
+        progress.starts(run.title)
+        yield joblib.delayed(_attempt)(run, accelerator)
 
 
 def _attempt(run: Run, accelerator: str) -> tuple[Run, str]:

@@ -103,8 +103,11 @@ def value_of(text: str) -> Any:
         return text
 
 
-def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False) -> Path:
-    """Executes a notebook with papermill in a process of its own and returns the executed copy in `folder`."""
+def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False, threads: int = 0) -> Path:
+    """Executes a notebook with papermill in a process of its own and returns the executed copy in `folder`.
+
+    threads: how many its numerical libraries may use; 0 leaves it to them.
+    """
     study_of(name, given)  # a wrong parameter fails here, before a kernel starts
     target = folder / f"{Path(name).stem}.ipynb"
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,6 +116,7 @@ def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False)
     done = subprocess.run(
         [sys.executable, "-m", "papermill", str(path_of(name)), str(target), "--no-progress-bar", *arguments]
         + (["--stdout-file", os.devnull, "--stderr-file", "/dev/stderr"] if not quiet else []),
+        env={**os.environ, "OMP_NUM_THREADS": str(threads)} if threads else None,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE if quiet else None, text=True,
         check=False,
     )  # fmt: skip

@@ -150,7 +150,7 @@ def test_an_executed_notebook_is_left_alone_until_something_changes(tmp_path, mo
     for where in ("results", "figures"):
         (tmp_path / where / "smoke").mkdir(parents=True)
     executed = []
-    monkeypatch.setattr(notebooks, "execute", lambda name, given, folder, quiet: executed.append(name))
+    monkeypatch.setattr(notebooks, "execute", lambda name, *_, **options: executed.append(name))
     folder = tmp_path / "executed"
     folder.mkdir()
     given = {"profile": "smoke", "jobs": 1}
@@ -173,7 +173,7 @@ def test_a_notebook_that_failed_is_executed_again(tmp_path, monkeypatch):
         (tmp_path / where / "smoke").mkdir(parents=True)
     tries = []
 
-    def fails_once(name, given, folder, quiet):
+    def fails_once(name, *_, **options):
         tries.append(name)
         if len(tries) == 1:
             raise notebooks.ReproError("broken")

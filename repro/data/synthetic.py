@@ -22,6 +22,7 @@ from pathlib import Path
 import cv2
 import joblib
 import numpy as np
+from joblib.externals.loky import get_reusable_executor
 
 from repro.data.figure import SUPERSAMPLING, backdrop, clothes, colour, draw, poses
 from repro.errors import ReproError, unknown
@@ -206,6 +207,8 @@ def write(root: Path | str, options: Synthetic = Synthetic(), jobs: int = 1) -> 
     todo = [(c, i, pool) for c in options.classes for pool in POOLS for i in range(getattr(options, pool))]
     chunks = [todo[i : i + 48] for i in range(0, len(todo), 48)]
     drawn = joblib.Parallel(n_jobs=jobs)(joblib.delayed(_write_clips)(root, options, chunk) for chunk in chunks)
+    # these workers have no torch; growing when the next work loads it, they would be reported as leaking
+    get_reusable_executor().shutdown()
     digest = hashlib.sha256("".join(h for chunk in drawn for h in chunk).encode())
     for name, text in _split_files(options).items():
         digest.update(text.encode())
