@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import joblib
 import torch
+from joblib.externals.loky import get_reusable_executor
 from lightning_fabric import Fabric
 from torch import nn
 
@@ -73,6 +74,7 @@ def execute(runs: Sequence[Run], jobs: int = -1, device: str = "auto") -> list[R
     progress, failed = Progress(len(missing(runs)), "runs"), {}
     if progress.total:
         print(f"{progress.total} runs to make, {jobs} at a time on {accelerator}", file=sys.stderr)
+        get_reusable_executor().shutdown()  # workers that packed clips; growing now, they would be reported as leaking
     for level in plan(runs):
         for run in level:
             if run.teacher is not None and run.teacher.id in failed:

@@ -40,6 +40,7 @@ class Finding:
     published: str
     seeds: int
     runs: tuple[Run, ...]
+    tier: str
     command: str
 
     @property
@@ -80,13 +81,13 @@ def _evaluate(claim: Claim, study: Study) -> Finding:
     try:
         table = claim.table(study)
     except Unavailable as error:  # one paper's protocol may want a file that another's does not
-        return Finding(claim, NOT_RUN, (), 0, NOT_AVAILABLE, 0, (), str(error))
+        return Finding(claim, NOT_RUN, (), 0, NOT_AVAILABLE, 0, (), study.tier, str(error))
     places = {_place(s) for s in recorded(_rows(table, claim))[0].systems}
     if not places:
         usual = notebooks.study_of(table.notebook, {}).splits
         asked = dataclasses.replace(study, splits=tuple(s for s in study.splits if s in usual) or study.splits)
         least = min((_published(table, *pair) for pair in claim.pairs), key=_number)
-        return Finding(claim, NOT_RUN, (), 0, least, 0, (), tables.command(table, asked))
+        return Finding(claim, NOT_RUN, (), 0, least, 0, (), table.tier(study), tables.command(table, asked))
     splits, seeds = (tuple(sorted(set(numbers))) for numbers in zip(*places, strict=True))
     here = dataclasses.replace(study, splits=splits, seeds=seeds)
     table = claim.table(here)  # of these splits alone: the paper's numbers may be others for them
@@ -97,7 +98,7 @@ def _evaluate(claim: Claim, study: Study) -> Finding:
     runs = {run.id: run for row in rows.values() for system in row.systems for run in system}
     return Finding(
         claim, verdict + ONE_SEED * (least == 1), gains, decisive, _published(table, *claim.pairs[decisive]), least,
-        tuple(runs.values()), tables.command(table, here),
+        tuple(runs.values()), table.tier(study), tables.command(table, here),
     )  # fmt: skip
 
 
@@ -138,7 +139,7 @@ def frame(findings: Sequence[Finding], study: Study) -> pd.DataFrame:
         lines.append({
             "claim": finding.claim.statement, "paper": finding.claim.paper, "source": finding.claim.source,
             "paper's gain": finding.published, "our gain [95 %]": ours.strip(), "seeds": finding.seeds,
-            "verdict": finding.verdict, "tier": study.tier, "command": finding.command,
+            "verdict": finding.verdict, "tier": finding.tier, "command": finding.command,
         })  # fmt: skip
     result = pd.DataFrame(lines)
     result.attrs = {

@@ -1,7 +1,7 @@
 """How much of a network's maps lies on the figure of the embedded videos, whose mask is known.
 
 Three baselines, for a high share alone says little: the part of the clip that the figure fills (chance); the share of
-the same map on the average figure of all test clips, for figures stand in the middle and so do many maps; and the share
+the same map on the average figure of those clips, for figures stand in the middle and so do many maps; and the share
 of the same network with random weights, which shows what the architecture and the pictures do without any learning.
 """
 
@@ -57,13 +57,12 @@ def mask(data: ClipDataset, i: int) -> np.ndarray:
 def measure(run: Run, maps_of: Maps, untrained: bool, device: str = "cpu", step: int = 1) -> Measured:
     """The maps of one run over every `step`-th test clip, or of its network with the weights (and BatchNorm statistics)
     that its training started from, a public checkpoint excepted."""
-    data, figures = _test_clips(run.data)
+    data, order, figures = _test_clips(run.data, step)
     model = execute.build(run, data.classes, initialise=False).eval() if untrained else execute.trained(run)
     model, average, parts = model.to(device), figures.mean(axis=0), []
-    order = range(0, len(data), step)
-    for chosen in (order[i : i + BATCH] for i in range(0, len(order), BATCH)):
-        items = [data[i] for i in chosen]
-        clips, here = collate(items)[run.data.modality].to(device), figures[chosen]
+    for start in range(0, len(order), BATCH):
+        items = [data[i] for i in order[start : start + BATCH]]
+        clips, here = collate(items)[run.data.modality].to(device), figures[start : start + BATCH]
         with torch.inference_mode():
             answers = model(clips).logits.argmax(1).cpu().numpy()
         maps = maps_of(model, clips)
@@ -74,9 +73,10 @@ def measure(run: Run, maps_of: Maps, untrained: bool, device: str = "cpu", step:
 
 
 @functools.lru_cache(maxsize=2)
-def _test_clips(data: Data) -> tuple[ClipDataset, np.ndarray]:
+def _test_clips(data: Data, step: int) -> tuple[ClipDataset, range, np.ndarray]:
     clips = ClipDataset(execute.load_catalog(data), "test", data, (data.modality,))
-    return clips, np.stack([mask(clips, i) for i in range(len(clips))])  # (N, T, S, S)
+    order = range(0, len(clips), step)
+    return clips, order, np.stack([mask(clips, i) for i in order])  # (N, T, S, S)
 
 
 def compare(
@@ -132,19 +132,17 @@ def table(found: Mapping[str, tuple[Measured, Measured]], study: Study, what: st
     for label, (trained, untrained) in found.items():
         for clips in ("all", "right"):
             chosen = trained.right if clips == "right" else np.ones_like(trained.right)
-            share = np.where(chosen, trained.share, np.nan)
-            mean = interval(share)[0]
-            gains = [interval(share - other) for other in (trained.chance, trained.usual, untrained.share)]
-            names = ("over chance [95 %]", "over the average figure [95 %]", "over random weights [95 %]")
+            mean = interval(np.where(chosen, trained.share, np.nan))[0]
+            over = gains(trained, untrained, chosen)
             lines.append(
                 {
                     "system": label,
                     "test clips": f"{clips}, {chosen.sum(axis=1).mean():.0f}",
                     "on the figure, %": _number(100 * mean),
                     "times chance": _number(mean / trained.chance[chosen].mean() if chosen.any() else np.nan, 2),
-                    **{name: _gain(gain) for name, gain in zip(names, gains, strict=True)},
+                    **{f"over {name} [95 %]": _gain(gain) for name, gain in over.items()},
                     "empty maps": int(np.isnan(trained.share[chosen]).sum()),
-                    "verdict": verdict(gains) + tables.ONE_SEED * (len(trained.share) == 1),
+                    "verdict": verdict(list(over.values())) + tables.ONE_SEED * (len(trained.share) == 1),
                     "tier": study.tier,
                 }
             )
@@ -156,6 +154,13 @@ def table(found: Mapping[str, tuple[Measured, Measured]], study: Study, what: st
         "tier": study.tier,
     }
     return frame
+
+
+def gains(trained: Measured, untrained: Measured, chosen: np.ndarray) -> dict[str, tuple[float, float, float]]:
+    """{baseline: mean and interval of the share minus the baseline's}, of the chosen (S, N) clips."""
+    share = np.where(chosen, trained.share, np.nan)
+    others = {"chance": trained.chance, "the average figure": trained.usual, "random weights": untrained.share}
+    return {name: interval(share - other) for name, other in others.items()}
 
 
 def verdict(gains: Sequence[tuple[float, float, float]]) -> str:
@@ -175,27 +180,23 @@ def _gain(gain: tuple[float, float, float]) -> str:
     return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * g for g in gain))
 
 
-def _than(gain: tuple[float, float, float]) -> str:
-    return "more than" if gain[1] > 0 else "less than" if gain[2] < 0 else "neither clearly more nor less than"
-
-
 def sentence(found: Mapping[str, tuple[Measured, Measured]], what: str) -> str:
     """What the table shows, of all test clips."""
-    told, signs = [], []
+    told, clear = [], []
     for label, (trained, untrained) in found.items():
         share, area = 100 * interval(trained.share)[0], 100 * trained.chance.mean()
         if np.isnan(share):
-            told.append(f"{label}: every map is empty")
+            told.append(f"- {label}: every map is empty")
             continue
-        gain, learned = interval(trained.share - trained.chance), interval(trained.share - untrained.share)
-        told.append(
-            f"{label}: {share:.0f} % of the map on a figure that fills {area:.0f} % of the clip, {_than(gain)} chance, "
-            f"{_than(learned)} with random weights ({_gain(learned)} points)"
-        )
-        signs += [label] * (learned[1] > 0)
-    end = (
-        f"Only a share above the random weights' is a sign of learning: {', '.join(signs)}."
-        if signs
-        else "No share is clearly above the random weights', so these maps are no sign of learning."
+        over = gains(trained, untrained, np.ones_like(trained.right))
+        points = ", ".join(f"{_gain(gain)} over {name}" for name, gain in over.items())
+        told.append(f"- {label}: {share:.0f} % of the map on a figure that fills {area:.0f} % of the clip ({points})")
+        clear += [label] * (verdict(list(over.values())) == verdicts.SUPPORTED)
+    return "\n".join(
+        [
+            f"**What it shows** ({what}). Clearly above all three baselines: {', '.join(clear) or 'none'}. More than with "
+            "random weights is a sign of learning, be it only of where figures usually stand; more than on the average "
+            "figure, too, is a sign that the map follows this one.\n",
+            *told,
+        ]
     )
-    return f"**What it shows** ({what}). {'; '.join(told)}. {end}"

@@ -19,4 +19,5 @@ class Progress:
         if self.done:
             seconds = (time.perf_counter() - self.since) / self.done * (self.total - self.done)
             line += f"; {seconds / 60:.0f} min left" if seconds >= 90 else f"; {seconds:.0f} s left"
-        print(line, file=sys.stderr, flush=True)
+        sys.stderr.write(line + "\n")  # at once: `print` would let another thread's line in before the end
+        sys.stderr.flush()

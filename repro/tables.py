@@ -47,6 +47,12 @@ class Table:
     paper: pd.DataFrame  # columns row, metric (top1, gain, order), value, tag, source: the paper's for this data set
     notebook: str
     options: tuple[tuple[str, str], ...] = ()  # further parameters of its notebook, for the command
+    protocol: str = ""  # whose protocol its runs follow, where the paper's own is not known
+
+    def tier(self, study: Study) -> str:
+        """The study's tier; never "paper" alone where the protocol is another's."""
+        borrowed = self.protocol and study.tier == "paper"
+        return f"paper's data, {self.protocol}'s protocol" if borrowed else study.tier
 
     def runs(self) -> list[Run]:
         """All runs of the table, each once."""
@@ -118,9 +124,11 @@ def build(table: Table, study: Study) -> pd.DataFrame:
             }
         else:
             line |= _compared(row, base, paper)
-        lines.append(line | {"tier": study.tier})
+        lines.append(line | {"tier": table.tier(study)})
     frame = pd.DataFrame(lines)
-    frame.attrs = {"title": table.title, "claim": table.claim, "command": command(table, study), "tier": study.tier}
+    frame.attrs = {
+        "title": table.title, "claim": table.claim, "command": command(table, study), "tier": table.tier(study),
+    }  # fmt: skip
     frame.attrs["runs"] = [" ".join(run.id for system in row.systems for run in system) for row in table.rows]
     return frame
 
@@ -165,12 +173,12 @@ def chain(table: Table, study: Study, *ladders: Sequence[str]) -> pd.DataFrame:
             "our gain [95 %]": ours,
             "seeds": len(accuracy(rows[upper])),
             "verdict": verdict,
-            "tier": study.tier,
+            "tier": table.tier(study),
         }
         lines.append(line)
     frame = pd.DataFrame(lines)
     title = f"{table.title.rstrip('.')}: the claims."
-    frame.attrs = {"title": title, "claim": table.claim, "command": command(table, study), "tier": study.tier}
+    frame.attrs = {"title": title, "claim": table.claim, "command": command(table, study), "tier": table.tier(study)}
     return frame
 
 

@@ -231,6 +231,8 @@ def test_a_protocol_without_its_file_leaves_the_other_claims_alone(monkeypatch):
     monkeypatch.setattr(Study, "prepare", lambda *_: type("Clips", (), {"id": "x", "excluded": ()}))
     found = findings.evaluate(Study(profile="paper"))
     assert {f.verdict for f in found} == {findings.NOT_RUN}
+    tiers = {f.claim.paper: f.tier for f in found}
+    assert set(tiers.values()) == {"synthetic"}
     reasons = {f.claim.paper: f.command for f in found}
     assert "pretrained_rgb" in reasons["T-STAM"]
     assert "ResNet-50" in reasons["STME"]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -137,6 +138,33 @@ def test_two_gloo_processes_share_one_run(study, shared):
         batch = execute.evaluate.batches(data, len(data))
         logits = model(next(batch)["rgb"]).logits.numpy()
     np.testing.assert_allclose(record.scores.astype(np.float32), logits, atol=2e-3)
+
+
+def test_progress_names_what_starts_and_what_is_left(study, capsys):
+    runs = [with_epochs(imrs.single(study, 1, 0), 1, seed=seed) for seed in (20, 21)]
+    execute.execute(runs, jobs=1)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "2 runs to make, 1 at a time on cpu"
+    assert lines[1] == "  1 of 2 runs: resnext3d on rgb, split 1, seed 20"
+    assert re.fullmatch(r"  2 of 2 runs: resnext3d on rgb, split 1, seed 21; \d+ s left", lines[2])
+    assert imrs.student(study, 2, 3).title == "resnext3d on rgb, taught (50, 200), split 2, seed 3"
+
+
+def test_reproduce_interrupted_says_how_to_go_on_and_loses_nothing(study, shared, tmp_path):
+    environment = {**os.environ, "REPRO_DATA": str(tmp_path / "data"), "REPRO_OUT": str(tmp_path)}
+    command = [sys.executable, "-m", "repro", "reproduce", "--profile", "smoke", "--jobs", "2", "--only", "streams"]
+    told = []
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path, start_new_session=True
+    ) as process:
+        for line in process.stderr:
+            told.append(line)
+            if "  4 of " in line:  # two at a time: two are done
+                os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to the workers too
+    assert process.returncode == 1
+    assert "the same command goes on from here" in told[-1]
+    assert "Traceback" not in "".join(told)
+    assert list((tmp_path / "data" / "runs").glob("*/record.json"))
 
 
 def test_a_loss_that_is_not_finite_stops_its_run_alone(study):

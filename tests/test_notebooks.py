@@ -78,7 +78,7 @@ def test_parameters_are_annotated_commented_literals(name):
 def executed(tmp_path_factory):
     """All notebooks executed in the smoke profile, from another directory; {name: process}, and the output folder."""
     home = tmp_path_factory.mktemp("notebooks")
-    environment = {**os.environ, "REPRO_DATA": str(home / "data"), "REPRO_OUT": str(home)}
+    environment = {**os.environ, "REPRO_DATA": str(home / "data"), "REPRO_OUT": str(home), "OMP_NUM_THREADS": "1"}
     environment["PYTHONWARNINGS"] = "default"
 
     def papermill(name: str) -> subprocess.CompletedProcess:
@@ -150,14 +150,19 @@ def test_an_executed_notebook_is_left_alone_until_something_changes(tmp_path, mo
     for where in ("results", "figures"):
         (tmp_path / where / "smoke").mkdir(parents=True)
     executed = []
-    monkeypatch.setattr(notebooks, "execute", lambda name, *_, **options: executed.append(name))
+
+    def note(name, given, folder, quiet, threads):
+        executed.append((name, threads))
+
+    monkeypatch.setattr(notebooks, "execute", note)
+    monkeypatch.setattr(command.joblib, "cpu_count", lambda: 4)
     folder = tmp_path / "executed"
     folder.mkdir()
     given = {"profile": "smoke", "jobs": 1}
     names = ["streams", "tstam"]
     assert command._execute_all(names, given, folder, 2) == []
     assert command._execute_all(names, given, folder, 2) == []
-    assert sorted(executed) == names
+    assert sorted(executed) == [("streams", 2), ("tstam", 2)]  # two at once share four cores
     command._execute_all(names, {**given, "seeds": "1"}, folder, 2)  # other parameters
     assert len(executed) == 4
     (tmp_path / "results" / "smoke").rmdir()  # nothing to show: draw again

@@ -1,5 +1,7 @@
 """Tables from records made by hand: fused streams, weighted splits, and gains that a paper states without accuracies."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +46,14 @@ def test_streams_are_fused_by_their_shares(made):
     assert tables.accuracy(Row("3:1", ((sure, against),), (3.0, 1.0))).tolist() == [100]
     assert tables.accuracy(Row("1:3", ((sure, against),), (1.0, 3.0))).tolist() == [0]
     assert tables.accuracy(Row("0:1", ((sure, against),), (0.0, 1.0))).tolist() == [0]
+
+
+def test_a_borrowed_protocol_is_never_the_papers_tier():
+    table = Table("t", "T.", "C.", "a", (), pd.DataFrame(), "smnet", protocol="TSM")
+    published = Study(dataset="something_v1", data_root=".", profile="paper")
+    assert table.tier(published) == "paper's data, TSM's protocol"
+    assert dataclasses.replace(table, protocol="").tier(published) == "paper"
+    assert table.tier(Study()) == "synthetic"
 
 
 def test_weighted_splits_count_by_their_videos(made):

@@ -25,5 +25,5 @@ def ablation(study: Study) -> Table:
     return Table(
         "smnet_ablation", "SMNet: spatio-temporal excitation, motion excitation, and the stages they stand in.",
         "Both excitations together, in all four stages, are better than TSN, than one of them, and than fewer stages.",
-        "SMNet", rows, published("resnets", "smnet", study.dataset, "1"), "smnet",
+        "SMNet", rows, published("resnets", "smnet", study.dataset, "1"), "smnet", protocol="TSM",
     )  # fmt: skip

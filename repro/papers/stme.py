@@ -23,5 +23,5 @@ def ablation(study: Study) -> Table:
     return Table(
         "stme_ablation", "STME: shift, spatiotemporal excitation, motion excitation, feature enhancement.",
         "Every part adds to those above it.",
-        "shift (TSM)", rows, published("resnets", "stme", study.dataset, "1"), "stme",
+        "shift (TSM)", rows, published("resnets", "stme", study.dataset, "1"), "stme", protocol="TSM",
     )  # fmt: skip

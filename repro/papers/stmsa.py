@@ -23,5 +23,5 @@ def ablation(study: Study) -> Table:
     return Table(
         "stmsa_ablation", "STMSA: grouped spatiotemporal multi-scale convolution and self-attention.",
         "Both together are better than either and than TSN.",
-        "STMSA (both, 4 groups)", rows, published("resnets", "stmsa", study.dataset, "1"), "stmsa",
+        "STMSA (both, 4 groups)", rows, published("resnets", "stmsa", study.dataset, "1"), "stmsa", protocol="TSM",
     )  # fmt: skip

@@ -9,17 +9,13 @@ import pandas as pd
 from repro.errors import Unavailable
 from repro.papers import common, resnets, smnet, stddcn, stme, stmsa, tstam
 from repro.study import Study
-from repro.tables import Table
+from repro.tables import Row, Table
 
 BLIND = ("TSN", "T-STAM, RGB stream")
 
 
-def table(study: Study) -> Table:
-    """TSN and T-STAM's RGB stream at chance, all others above it. Unavailable for another data set than the embedded one."""
-    if study.dataset != "synthetic":
-        raise Unavailable(
-            f"temporal_order: {study.dataset} has no classes that are each other's reverse: use 'synthetic'"
-        )
+def rows(study: Study) -> tuple[Row, ...]:
+    """The 2-D networks of all papers on any data set, a row each; T-STAM's streams apart."""
     networks = {
         "TSN": resnets.BASELINES["TSN"],
         "TSM": resnets.BASELINES["TSM"],
@@ -32,9 +28,18 @@ def table(study: Study) -> Table:
         "T-STAM, RGB stream": lambda split, seed: [tstam.stream(study, split, seed)],
         "T-STAM, flow stream": lambda split, seed: [tstam.stream(study, split, seed, "flow")],
     }
+    return common.rows(study, systems)
+
+
+def table(study: Study) -> Table:
+    """TSN and T-STAM's RGB stream at chance, all others above it. Unavailable for another data set than the embedded one."""
+    if study.dataset != "synthetic":
+        raise Unavailable(
+            f"temporal_order: {study.dataset} has no classes that are each other's reverse: use 'synthetic'"
+        )
     return Table(
         "temporal_order", "The direction of time: networks on videos and their reverse.",
         "Without temporal modules or flow a network is at chance; with them it is above.",
-        "TSN", common.rows(study, systems), pd.DataFrame(columns=["row", "metric", "value", "tag", "source", "dataset"]),
+        "TSN", rows(study), pd.DataFrame(columns=["row", "metric", "value", "tag", "source", "dataset"]),
         "temporal_order",
     )  # fmt: skip

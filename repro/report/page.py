@@ -20,7 +20,7 @@ TIERS = {
     "exact": "counts of parameters and multiply-adds, to the last digit; where a paper's figure differs, it says so",
     "synthetic": "networks trained on the embedded videos: claims can be tested, levels cannot be compared",
     "small real": "networks trained on small sets of real videos",
-    "paper": "the published protocol on the published data",
+    "paper": "the published protocol on the published data; where the protocol is another paper's, it says whose",
 }
 VERDICTS = {
     "supported": "the 95 % interval of our gain lies on the side that the paper claims",
