@@ -42,8 +42,11 @@ class Record:
 
 
 def write(record: Record, path: Path) -> None:
-    """Writes a record, atomically."""
+    """Writes a record, atomically; of the history six digits."""
     plain = asdict(record) | {"scores": encode(record.scores), "clips": pack_names(record.clips)}
+    plain["history"] = [
+        {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in e.items()} for e in plain["history"]
+    ]
     with paths.atomic(path) as part:  # a line a field: small, and still readable
         part.write_text(
             "{\n"
