@@ -163,11 +163,11 @@ def gains(trained: Measured, untrained: Measured, chosen: np.ndarray) -> dict[st
     return {name: interval(share - other) for name, other in others.items()}
 
 
-def verdict(gains: Sequence[tuple[float, float, float]]) -> str:
+def verdict(over: Sequence[tuple[float, float, float]]) -> str:
     """Supported where all intervals lie above zero, contradicted where one lies below it."""
-    if all(low > 0 for _, low, _ in gains):
+    if all(low > 0 for _, low, _ in over):
         return verdicts.SUPPORTED
-    return verdicts.CONTRADICTED if any(high < 0 for _, _, high in gains) else verdicts.NOT_RESOLVED
+    return verdicts.CONTRADICTED if any(high < 0 for _, _, high in over) else verdicts.NOT_RESOLVED
 
 
 def _number(value: float, digits: int = 1) -> str:
