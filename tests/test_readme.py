@@ -6,6 +6,7 @@ import re
 import pytest
 
 from repro import paths
+from repro.models import MODELS
 from repro.verdicts import CONTRADICTED, NOT_RESOLVED, SUPPORTED
 
 README = (paths.ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,3 +45,15 @@ def test_links_and_pictures_lead_somewhere():
     assert len(targets) > 25
     for target in targets:
         assert (paths.ROOT / target).exists(), target
+
+
+def test_a_network_is_added_as_the_readme_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("REPRO_DATA", str(tmp_path))
+    section = README.split("## Your own network")[1].split("\n## ")[0]
+    network, use = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    namespace = {}
+    exec(network, namespace)
+    monkeypatch.setitem(MODELS, "meancolour", namespace["MeanColour"])
+    exec(use.replace('profile="small"', 'profile="smoke"'), {})
+    (floor, _), (tsm, _) = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert (floor, tsm) == ("meancolour", "tsm")
