@@ -86,7 +86,7 @@ def _evaluate(claim: Claim, study: Study) -> Finding:
     if not places:
         usual = notebooks.study_of(table.notebook, {}).splits
         asked = dataclasses.replace(study, splits=tuple(s for s in study.splits if s in usual) or study.splits)
-        least = min((_published(table, *pair) for pair in claim.pairs), key=_number)
+        least = min((_published(table, *pair, claim.source) for pair in claim.pairs), key=_number)
         return Finding(claim, NOT_RUN, (), 0, least, 0, (), table.tier(study), tables.command(table, asked))
     splits, seeds = (tuple(sorted(set(numbers))) for numbers in zip(*places, strict=True))
     here = dataclasses.replace(study, splits=splits, seeds=seeds)
@@ -97,7 +97,7 @@ def _evaluate(claim: Claim, study: Study) -> Finding:
     least = min(sum(split == s for split, _ in places) for s in splits)
     runs = {run.id: run for row in rows.values() for system in row.systems for run in system}
     return Finding(
-        claim, verdict + ONE_SEED * (least == 1), gains, decisive, _published(table, *claim.pairs[decisive]), least,
+        claim, verdict + ONE_SEED * (least == 1), gains, decisive, _published(table, *claim.pairs[decisive], claim.source), least,
         tuple(runs.values()), table.tier(study), tables.command(table, here),
     )  # fmt: skip
 
@@ -111,7 +111,7 @@ def _rows(table: Table, claim: Claim) -> list[Row]:
     return [rows[label] for label in labels]
 
 
-def _published(table: Table, better: str, worse: str) -> str:
+def _published(table: Table, better: str, worse: str, source: str) -> str:
     """The paper's gain for this data set (HMDB51's for others): as stated, or from two accuracies, or without a number."""
     if table.paper.empty:
         return NOT_AVAILABLE
@@ -120,7 +120,7 @@ def _published(table: Table, better: str, worse: str) -> str:
     if stated is not None and worse == table.against and better in stated.index:
         return f"{stated.loc[better, 'value']:+.1f}"
     if top1 is None or not {better, worse} <= set(top1.index):
-        return IMPLIED if "implied" in set(table.paper["tag"]) else NO_NUMBER
+        return IMPLIED if "implied" in source else NO_NUMBER
     derived = "derived" in set(top1.loc[[better, worse], "tag"])
     return f"{top1.loc[better, 'value'] - top1.loc[worse, 'value']:+.1f}{' (derived)' * derived}"
 
@@ -135,10 +135,11 @@ def frame(findings: Sequence[Finding], study: Study) -> pd.DataFrame:
     lines = []
     for finding in findings:
         gain = finding.gains[finding.decisive] if finding.gains else None
-        ours = f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}] {finding.over}" if gain else ""
+        ours = f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]" if gain else ""
+        ours += f" ({finding.over})" if gain and finding.over else ""
         lines.append({
             "claim": finding.claim.statement, "paper": finding.claim.paper, "source": finding.claim.source,
-            "paper's gain": finding.published, "our gain [95 %]": ours.strip(), "seeds": finding.seeds,
+            "paper's gain": finding.published, "our gain [95 %]": ours, "seeds": finding.seeds,
             "verdict": finding.verdict, "tier": finding.tier, "command": finding.command,
         })  # fmt: skip
     result = pd.DataFrame(lines)

@@ -16,7 +16,7 @@ from repro.study import Study
 from repro.tables import Row, Table
 
 CHANCE = 0.5
-AS_CLAIMED = "at chance, as claimed"  # not "supported": an interval that holds 50 % cannot prove blindness
+AS_EXPECTED = "at chance, as expected"  # not "supported": an interval that holds 50 % cannot prove blindness
 PARTNER = {a: b for pair in TIME_PAIRS for a, b in (pair, pair[::-1])}
 
 
@@ -55,13 +55,13 @@ def frame(table: Table, study: Study, blind: Sequence[str]) -> pd.DataFrame:
         gain = pointing.interval(right.astype(float) - found[table.against])
         sighted = verdicts.Gain(mean - CHANCE, low - CHANCE, high - CHANCE).verdict(+1)
         if label in blind:
-            verdict = AS_CLAIMED if low <= CHANCE <= high else verdicts.CONTRADICTED
+            verdict = AS_EXPECTED if low <= CHANCE <= high else verdicts.CONTRADICTED
         else:
             verdict = sighted if sighted != verdicts.SUPPORTED else verdicts.Gain(*gain).verdict(+1)
         lines.append(
             {
                 "row": label,
-                "claimed": "at chance" if label in blind else "above chance",
+                "expected": "at chance" if label in blind else "above chance",
                 "right direction, % [95 %]": "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * v for v in (mean, low, high))),
                 f"over {table.against} [95 %]": ""
                 if label == table.against

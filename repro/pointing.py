@@ -149,7 +149,7 @@ def table(found: Mapping[str, tuple[Measured, Measured]], study: Study, what: st
     frame = pd.DataFrame(lines)
     frame.attrs = {
         "title": f"How much of the map lies on the figure ({what}).",
-        "claim": "A trained network looks at the figure: more than chance, than on the average figure, than untrained.",
+        "claim": "Ours: a trained network looks at the figure, more than chance, than on the average figure, than untrained.",
         "command": command,
         "tier": study.tier,
     }
@@ -165,9 +165,10 @@ def gains(trained: Measured, untrained: Measured, chosen: np.ndarray) -> dict[st
 
 def verdict(over: Sequence[tuple[float, float, float]]) -> str:
     """Supported where all intervals lie above zero, contradicted where one lies below it."""
-    if all(low > 0 for _, low, _ in over):
+    each = {verdicts.Gain(*gain).verdict(+1) for gain in over}
+    if each == {verdicts.SUPPORTED}:
         return verdicts.SUPPORTED
-    return verdicts.CONTRADICTED if any(high < 0 for _, _, high in over) else verdicts.NOT_RESOLVED
+    return verdicts.CONTRADICTED if verdicts.CONTRADICTED in each else verdicts.NOT_RESOLVED
 
 
 def _number(value: float, digits: int = 1) -> str:

@@ -20,10 +20,15 @@ class Gain:
     high: float
 
     def verdict(self, claimed: float) -> str:
-        """On the claim that the difference has the sign of `claimed`; an interval that holds zero resolves nothing."""
-        if self.low <= 0 <= self.high or claimed == 0:
+        """On the claim that the difference has the sign of `claimed`; an interval that holds zero resolves nothing.
+
+        Its ends are judged as they are printed, in tenths of a point: with three seeds an end often lies at zero, and the
+        rounding of sums would decide. NaN resolves nothing.
+        """
+        low, high = (float(f"{100 * end:.1f}") for end in (self.low, self.high))
+        if not (low > 0 or high < 0) or claimed == 0:
             return NOT_RESOLVED
-        return SUPPORTED if (self.low > 0) == (claimed > 0) else CONTRADICTED
+        return SUPPORTED if (low > 0) == (claimed > 0) else CONTRADICTED
 
 
 def resamples(rng: np.random.Generator, seeds: int, clips: int) -> tuple[np.ndarray, np.ndarray]:

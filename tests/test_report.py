@@ -168,7 +168,7 @@ def test_the_verdicts_come_first_and_hold_every_comparison_that_the_paper_makes(
 
 def test_a_table_stands_with_its_claim_and_its_runs(results):
     text, made = read(results)
-    assert "The paper: CE is better than SE." in made.text("p")
+    assert "Claim: CE is better than SE." in made.text("p")
     assert "IMRS, Table 3: channel excitation (synthetic)" in made.text("h3")
     assert made.text("summary")[0].startswith("2 runs, 1.0 minutes of one core")
     details = Page(text.split("<details>")[1].split("</details>")[0])

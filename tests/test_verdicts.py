@@ -5,7 +5,7 @@ import pytest
 
 from repro import metrics
 from repro.errors import ReproError
-from repro.verdicts import CONTRADICTED, NOT_RESOLVED, SUPPORTED, paired_gain
+from repro.verdicts import CONTRADICTED, NOT_RESOLVED, SUPPORTED, Gain, paired_gain
 
 SCORES = np.array([[3.0, 2.0, 1.0], [0.0, 5.0, 4.0], [1.0, 0.0, 2.0], [9.0, 8.0, 7.0]])
 LABELS = np.array([0, 2, 2, 2])
@@ -66,3 +66,11 @@ def test_splits_weigh_the_same():
 def test_unpaired_systems_are_an_error():
     with pytest.raises(ReproError, match="same seeds and clips"):
         paired_gain([hits(0.5, 1)], [hits(0.5, 1, seeds=2)])
+
+
+def test_ends_are_judged_as_they_are_printed():
+    assert Gain(0.05, 0.0004, 0.1).verdict(+1) == NOT_RESOLVED  # [+0.0, +10.0]
+    assert Gain(0.05, 0.0006, 0.1).verdict(+1) == SUPPORTED  # [+0.1, +10.0]
+    assert Gain(-0.05, -0.1, -0.0004).verdict(+1) == NOT_RESOLVED
+    assert Gain(-0.05, -0.1, -0.0006).verdict(+1) == CONTRADICTED
+    assert Gain(float("nan"), float("nan"), float("nan")).verdict(+1) == NOT_RESOLVED

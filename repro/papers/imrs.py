@@ -8,8 +8,8 @@ Its Tables 2, 3 and 4 and Figure 4 as functions that return runs. What the paper
 - CE stands after the whole stage, once: only that gives Table 3's parameters.
 - Training from scratch uses the paper's weight decay, 5e-4; fine-tuning has its lr of 1e-3. All layers train by default:
   the paper does not say that only some do (MARS trains the last stage and the classifier).
-- The best epoch is chosen on a validation part of the training videos. The paper does not say where it chose; MARS
-  looked at the test split.
+- Profile paper: the best epoch is chosen on a validation part of the training videos. The paper does not say where it
+  chose; MARS looked at the test split. The other profiles test the last epoch.
 """
 
 from collections.abc import Sequence

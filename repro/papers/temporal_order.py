@@ -39,7 +39,7 @@ def table(study: Study) -> Table:
         )
     return Table(
         "temporal_order", "The direction of time: networks on videos and their reverse.",
-        "Without temporal modules or flow a network is at chance; with them it is above.",
+        "Ours: without temporal modules or flow a network is at chance; with them it is above.",
         "TSN", rows(study), pd.DataFrame(columns=["row", "metric", "value", "tag", "source", "dataset"]),
         "temporal_order",
     )  # fmt: skip

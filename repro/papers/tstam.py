@@ -13,7 +13,8 @@ what the text states: gains where it gives them, else which row is better. Read 
   builds on TSN; its larger learning rates for biases and for the first layer are not, for the paper does not say so.
 - The stream of Fig. 7 is not named: the appearance stream, as in Fig. 6. TSN with and without SE is compared with both
   streams fused 1 : 3 and 6 segments, "using identical experimental parameters".
-- As everywhere here, a tenth of the training videos, by group, is held out, and the best epoch is chosen on it.
+- Profile paper, as everywhere here: a tenth of the training videos, by group, is held out, and the best epoch is chosen on
+  it. The other profiles test the last epoch.
 - Public weights start both streams: ImageNet's for RGB, and the same, averaged over RGB, for flow (cross-modality).
 """
 
