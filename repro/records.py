@@ -11,6 +11,7 @@ import zlib
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,11 +49,11 @@ def write(record: Record, path: Path) -> None:
         {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in e.items()} for e in plain["history"]
     ]
     with paths.atomic(path) as part:  # a line a field: small, and still readable
-        part.write_text(
-            "{\n"
-            + ",\n".join(f"{json.dumps(k)}: {json.dumps(plain[k], sort_keys=True)}" for k in sorted(plain))
-            + "\n}\n"
-        )
+        part.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {_compact(plain[k])}" for k in sorted(plain)) + "\n}\n")
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def read(path: Path) -> Record:

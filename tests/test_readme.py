@@ -57,3 +57,9 @@ def test_a_network_is_added_as_the_readme_says(tmp_path, monkeypatch, capsys):
     exec(use.replace('profile="small"', 'profile="smoke"'), {})
     (floor, _), (tsm, _) = (line.split() for line in capsys.readouterr().out.splitlines())
     assert (floor, tsm) == ("meancolour", "tsm")
+
+
+def test_results_and_figures_stay_small():
+    places = [RESULTS, paths.ROOT / "results" / "benchmarks", paths.ROOT / "figures" / "small"]
+    files = [file for place in places for file in place.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in [*files, paths.ROOT / "results" / "index.html"]) < 10e6
