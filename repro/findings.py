@@ -20,7 +20,7 @@ from repro.config import Run
 from repro.errors import Unavailable, unknown
 from repro.study import Study
 from repro.tables import NOT_AVAILABLE, ONE_SEED, Row, Table
-from repro.verdicts import CONTRADICTED, NOT_RESOLVED, SUPPORTED, Gain
+from repro.verdicts import CONTRADICTED, NOT_RESOLVED, SUPPORTED, Gain, together
 
 NOT_RUN = "not run"
 NO_NUMBER, IMPLIED = "stated without a number", "implied without a number"
@@ -54,7 +54,7 @@ class Finding:
 def judge(gains: Sequence[Gain]) -> tuple[str, int]:
     """The verdict on a claim of several pairs, and the index of the pair that stands for it."""
     each = [gain.verdict(+1) for gain in gains]
-    found = CONTRADICTED if CONTRADICTED in each else NOT_RESOLVED if NOT_RESOLVED in each else SUPPORTED
+    found = together(each)
     return found, min((i for i, v in enumerate(each) if v == found), key=lambda i: gains[i].mean)
 
 

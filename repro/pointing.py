@@ -164,11 +164,8 @@ def gains(trained: Measured, untrained: Measured, chosen: np.ndarray) -> dict[st
 
 
 def verdict(over: Sequence[tuple[float, float, float]]) -> str:
-    """Supported where all intervals lie above zero, contradicted where one lies below it."""
-    each = {verdicts.Gain(*gain).verdict(+1) for gain in over}
-    if each == {verdicts.SUPPORTED}:
-        return verdicts.SUPPORTED
-    return verdicts.CONTRADICTED if verdicts.CONTRADICTED in each else verdicts.NOT_RESOLVED
+    """On the claim that a share is above all of its baselines."""
+    return verdicts.together([verdicts.Gain(*gain).verdict(+1) for gain in over])
 
 
 def _number(value: float, digits: int = 1) -> str:

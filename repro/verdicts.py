@@ -31,6 +31,11 @@ class Gain:
         return SUPPORTED if (low > 0) == (claimed > 0) else CONTRADICTED
 
 
+def together(each: Sequence[str]) -> str:
+    """The verdict on a claim of several parts: contradicted where one is, else not resolved where one is, else supported."""
+    return CONTRADICTED if CONTRADICTED in each else NOT_RESOLVED if NOT_RESOLVED in each else SUPPORTED
+
+
 def resamples(rng: np.random.Generator, seeds: int, clips: int) -> tuple[np.ndarray, np.ndarray]:
     """How often each resample draws each seed (R, S) and each clip (R, N), with replacement."""
     return tuple(rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) for n in (seeds, clips))

@@ -119,7 +119,7 @@ def _words(file: Path) -> tuple[str, str, str]:
 def verdicts(found: list[Table]) -> Iterator[dict[str, str]]:
     """One line a comparison: a folder's claims.csv where there is one, else every row with a verdict in its tables.
 
-    Claims come first, for they are what the papers say.
+    Claims come first, for they are what the papers say; those that a folder of videos has no runs for are left out.
     """
     for table in sorted(found, key=lambda t: t.name != CLAIMS):
         folder = [t for t in found if (t.profile, t.dataset) == (table.profile, table.dataset)]
@@ -131,7 +131,7 @@ def verdicts(found: list[Table]) -> Iterator[dict[str, str]]:
             if line["verdict"].startswith(COMPARED) or line["verdict"] == "nothing claimed":
                 continue
             if line["verdict"] == "not run" and table.dataset.startswith("folder-"):
-                continue  # of a claim that other data tests, a folder of videos need not
+                continue
             paper = paper_title(table.paper).partition(":")[0]
             of_paper = table.name != CLAIMS and "row" in line  # then `paper` is the paper's number, not its name
             yield {
