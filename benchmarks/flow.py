@@ -24,8 +24,8 @@ import numba
 import numpy as np
 import torch
 
-from repro.data import flow
-from repro.data.flow_torch import tvl1_batch
+from repro.data.flow import methods as flow
+from repro.data.flow.tvl1_torch import tvl1_batch
 
 SIZES = {"112x112": (112, 112), "256x256": (256, 256), "320x240": (240, 320)}  # height, width
 

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from repro.models import build
-from repro.models.fast import bf16_supported, channels_last, for_inference
+from repro.models.tools.inference import bf16_supported, channels_last, for_inference
 from repro.paths import atomic
 
 CASES = {

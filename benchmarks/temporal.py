@@ -17,11 +17,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from repro.models.fast import bf16_supported, channels_last
 from repro.models.resnet2d import tsm, tsn_resnet
 from repro.models.smnet import smnet
 from repro.models.stme import stme
 from repro.models.stmsa import stmsa
+from repro.models.tools.inference import bf16_supported, channels_last
 from repro.paths import atomic
 
 CLASSES = 174

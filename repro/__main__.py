@@ -135,14 +135,16 @@ def prepare(
     from repro.data.prepare import prepare as pack
     from repro.data.prepare import require_all
     from repro.data.store import Recipe
-    from repro.study import Study
+    from repro.parameters import Parameters
 
     recipe = Recipe(side=side, flow=flow, bound=bound)
-    study = Study(dataset=dataset, data_root=str(root or ""), group=group, allow_missing=allow_missing, jobs=jobs)
+    parameters = Parameters(
+        dataset=dataset, data_root=str(root or ""), group=group, allow_missing=allow_missing, jobs=jobs
+    )
     splits = (1, 2, 3) if dataset in ("ucf101", "hmdb51", "synthetic") else (1,)
-    tables = [study.catalog(split, val_fraction=0.0).table for split in splits]
+    tables = [parameters.catalog(split, val_fraction=0.0).table for split in splits]
     clips = pd.concat(tables).drop_duplicates("clip")
-    prepared = pack(clips, dataset, study.root, recipe, jobs)
+    prepared = pack(clips, dataset, parameters.root, recipe, jobs)
     print(prepared.summary())
     require_all(prepared)
 
@@ -153,7 +155,7 @@ def models(as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None
     Args:
         as_json: print JSON.
     """
-    from repro.models.cost import published_models
+    from repro.models.tools.cost import published_models
 
     rows = published_models()
     print(json.dumps(rows, indent=1) if as_json else pd.DataFrame(rows).to_string(index=False))
@@ -172,7 +174,7 @@ def doctor() -> None:
     import torch
 
     from repro.data.catalog import DATASETS
-    from repro.models.fast import bf16_supported
+    from repro.models.tools.inference import bf16_supported
 
     for name, value in records.environment("")["versions"].items():
         print(f"{name:24} {value}")

@@ -112,7 +112,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Objective:
-    """IMRS eq. (8), or STDDCN's mutual distillation. The open choices are argued in `repro.objectives`; with lambda1 =
+    """IMRS eq. (8), or STDDCN's mutual distillation. The open choices are argued in `repro.losses`; with lambda1 =
     lambda2 = mutual = 0 it is plain cross-entropy, of every head that a network has."""
 
     lambda1: float = 0.0

@@ -9,7 +9,7 @@ class ReproError(Exception):
 
 
 class Unavailable(ReproError):
-    """A table that a study cannot have while it can have others: a paper's protocol wants a file, or other data."""
+    """A table that a parameters cannot have while it can have others: a paper's protocol wants a file, or other data."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ReproError:

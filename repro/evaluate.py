@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from repro import metrics
-from repro.data.dataset import ClipDataset, batches
+from repro.data.clips import ClipDataset, batches
 from repro.errors import ReproError
 
 

@@ -24,9 +24,10 @@ from torch import nn
 from repro import evaluate, models, paths, records, train
 from repro.config import Data, Run, content, file_hash
 from repro.data import catalog
-from repro.data.dataset import ClipDataset, channels
+from repro.data.clips import ClipDataset, channels
 from repro.errors import ReproError, unknown
-from repro.models import fast, weights
+from repro.models.tools import checkpoints as weights
+from repro.models.tools import inference as fast
 from repro.progress import Progress
 from repro.records import Record
 

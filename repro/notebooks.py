@@ -13,12 +13,13 @@ from typing import Any
 from repro import paths
 from repro.config import Run
 from repro.errors import ReproError, unknown
-from repro.papers import imrs, smnet, stddcn, stme, stmsa, temporal_order, tstam
-from repro.study import Study
-from repro.tables import Table
+from repro.evidence.tables import Table
+from repro.papers import imrs, smnet, stddcn, stme, stmsa, tstam
+from repro.papers import time_order as temporal_order
+from repro.parameters import Parameters
 
 FOLDER = paths.ROOT / "notebooks"
-NOTEBOOKS: dict[str, tuple[Callable[[Study], Table], ...]] = {
+NOTEBOOKS: dict[str, tuple[Callable[[Parameters], Table], ...]] = {
     "00_quickstart": (),
     "01_data": (),
     "train": (),
@@ -67,20 +68,20 @@ def parameters(name: str) -> dict[str, Any]:
     return {node.target.id: ast.literal_eval(node.value) for node in ast.parse(source).body}  # all are annotated
 
 
-def study_of(name: str, given: dict[str, Any]) -> Study:
-    """The study that a notebook runs with its own parameters and `given` ones; an unknown name is an error."""
+def parameters_of(name: str, given: dict[str, Any]) -> Parameters:
+    """The parameters that a notebook runs with its own parameters and `given` ones; an unknown name is an error."""
     values = parameters(name)
     for key in given:
         if key not in values:
             raise unknown(f"parameter of {name}", key, values)
-    fields = Study.__dataclass_fields__
-    return Study(**{key: value for key, value in {**values, **given}.items() if key in fields})
+    fields = Parameters.__dataclass_fields__
+    return Parameters(**{key: value for key, value in {**values, **given}.items() if key in fields})
 
 
 def runs_of(name: str, given: dict[str, Any]) -> list[Run]:
     """The runs behind a notebook's tables."""
-    study = study_of(name, given)
-    return [run for table in NOTEBOOKS[name] for run in table(study).runs()]
+    parameters = parameters_of(name, given)
+    return [run for table in NOTEBOOKS[name] for run in table(parameters).runs()]
 
 
 def stamp(name: str, given: dict[str, Any]) -> str:
@@ -108,7 +109,7 @@ def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False,
 
     threads: how many its numerical libraries may use; 0 leaves it to them.
     """
-    study_of(name, given)  # a wrong parameter fails here, before a kernel starts
+    parameters_of(name, given)  # a wrong parameter fails here, before a kernel starts
     target = folder / f"{Path(name).stem}.ipynb"
     folder.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)

@@ -12,12 +12,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from repro import evaluate, objectives
+from repro import evaluate
+from repro import losses as objectives
 from repro.config import Run
-from repro.data.dataset import ClipDataset, batches
+from repro.data.clips import ClipDataset, batches
 from repro.errors import ReproError
-from repro.models.fast import channels_last
 from repro.models.stddcn import StreamsOutput
+from repro.models.tools.inference import channels_last
 from repro.paths import atomic
 
 

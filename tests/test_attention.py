@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from repro import attention
-from repro.clips_view import Seen
+from repro.maps import attention
+from repro.maps.views import Seen
 from repro.models import build
 from repro.records import Record
 

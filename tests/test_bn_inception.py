@@ -7,10 +7,10 @@ from torch import nn
 
 from repro.errors import ReproError
 from repro.models.bn_inception import BLOCKS, bn_inception
-from repro.models.cost import multiply_adds, parameters, published_models
-from repro.models.excitation import SqueezeExcitation
-from repro.models.fast import channels_last
-from repro.models.frames import fold_time
+from repro.models.layers.excitation import SqueezeExcitation
+from repro.models.layers.frames import fold_time
+from repro.models.tools.cost import multiply_adds, parameters, published_models
+from repro.models.tools.inference import channels_last
 from repro.models.tsn import tsn
 
 
@@ -135,7 +135,7 @@ def test_flow_keeps_its_order():
 
 
 def test_zero_flow_enters_as_zero():
-    from repro.data.flow import quantise
+    from repro.data.flow.methods import quantise
 
     stored = torch.from_numpy(quantise(torch.zeros(8, 8, 2).numpy()))
     assert stored.unique().tolist() == trained(in_channels=2).mean.unique().tolist() == [128]

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from repro.data import annotations, catalog
-from repro.data.annotations import Clip
+from repro.data import catalog
+from repro.data.annotations import small as annotations
+from repro.data.annotations.small import Clip
 from repro.errors import ReproError
 
 UCF = {"train": 9, "test": 5, "classes": 3}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from repro.data import annotations_large, catalog, store
+from repro.data import catalog, store
+from repro.data.annotations import large as annotations_large
 from repro.data.prepare import prepare
 from repro.data.store import Recipe
 from repro.errors import ReproError

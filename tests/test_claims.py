@@ -7,14 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from repro import execute, findings, notebooks, plots, records, tables
-from repro.claims import CLAIMS, Claim, beats, ladder
+from repro import execute, notebooks, records
 from repro.config import Data, Model, Objective, Optimisation, Run
 from repro.errors import ReproError
+from repro.evidence import claims as findings
+from repro.evidence import tables
+from repro.evidence.statistics import CONTRADICTED, NOT_RESOLVED, SUPPORTED, Gain
+from repro.evidence.tables import ONE_SEED, Row, Table
+from repro.figures import results as plots
 from repro.papers import imrs
-from repro.study import Study
-from repro.tables import ONE_SEED, Row, Table
-from repro.verdicts import CONTRADICTED, NOT_RESOLVED, SUPPORTED, Gain
+from repro.papers.claims import CLAIMS, Claim, beats, ladder
+from repro.parameters import Parameters
 
 CLIPS = 200
 WEAK, STRONG = 0.55, 0.75  # shares of clips that a system gets right: far apart for three seeds of 200 clips
@@ -28,10 +31,12 @@ def run(label: str, split: int, seed: int) -> Run:
 
 
 def planner(*labels: str, paper: pd.DataFrame = NUMBERS, against: str = ""):
-    """A function from a study to a table with these rows, as the papers' modules have them."""
+    """A function from a parameters to a table with these rows, as the papers' modules have them."""
 
-    def table(study: Study) -> Table:
-        rows = tuple(Row(k, tuple((run(k, s, n),) for s in study.splits for n in study.seeds)) for k in labels)
+    def table(parameters: Parameters) -> Table:
+        rows = tuple(
+            Row(k, tuple((run(k, s, n),) for s in parameters.splits for n in parameters.seeds)) for k in labels
+        )
         return Table("made_up", "Made up.", "?", against or labels[0], rows, paper, "streams")
 
     return table
@@ -49,9 +54,9 @@ def record(label: str, share: float, seeds=(0, 1, 2), splits=(1,), noise: int = 
         records.write(made, execute.record_path(one))
 
 
-def evaluate(pairs, *labels: str, study: Study | None = None, **given) -> findings.Finding:
+def evaluate(pairs, *labels: str, parameters: Parameters | None = None, **given) -> findings.Finding:
     claim = Claim("One is better.", "A paper", "section 0", planner(*labels, **given), pairs)
-    return findings.evaluate(study or Study(profile="smoke"), [claim])[0]
+    return findings.evaluate(parameters or Parameters(profile="smoke"), [claim])[0]
 
 
 def test_a_claim_of_one_pair_comes_out_each_way(home):
@@ -106,7 +111,7 @@ def test_the_pair_that_is_shown_shares_the_claims_verdict(gains, verdict, shown)
 
 def test_without_records_a_claim_is_not_run_and_has_its_command(home):
     record("weak", WEAK)  # the other row has none
-    finding = evaluate(beats("strong", "weak"), "weak", "strong", study=Study(profile="smoke", splits=(1,)))
+    finding = evaluate(beats("strong", "weak"), "weak", "strong", parameters=Parameters(profile="smoke", splits=(1,)))
     assert (finding.verdict, finding.seeds, finding.runs) == (findings.NOT_RUN, 0, ())
     assert finding.command == "python -m repro run streams -p profile smoke -p splits 1 -p seeds 0,1,2"
 
@@ -120,7 +125,9 @@ def test_a_claim_that_is_not_run_shows_the_papers_smallest_gain(home):
 def test_only_what_all_rows_have_counts(home):
     record("weak", WEAK, seeds=(0, 1, 2), splits=(1, 2))
     record("strong", STRONG, seeds=(1, 2), splits=(1,))
-    finding = evaluate(beats("strong", "weak"), "weak", "strong", study=Study(profile="smoke", splits=(1, 2, 3)))
+    finding = evaluate(
+        beats("strong", "weak"), "weak", "strong", parameters=Parameters(profile="smoke", splits=(1, 2, 3))
+    )
     assert (finding.verdict, finding.seeds) == (SUPPORTED, 2)
     assert {(r.data.split, r.seed) for r in finding.runs} == {(1, 1), (1, 2)}
     assert "-p splits 1" in finding.command
@@ -130,15 +137,15 @@ def test_only_what_all_rows_have_counts(home):
 
 
 def test_the_paper_s_numbers_are_those_of_the_splits_that_are_recorded(home):
-    def table(study: Study) -> Table:
-        value = [70.0, 60.0] if len(study.splits) == 3 else [50.0, 49.0]
+    def table(parameters: Parameters) -> Table:
+        value = [70.0, 60.0] if len(parameters.splits) == 3 else [50.0, 49.0]
         numbers = pd.DataFrame({"row": ["a", "b"], "metric": "top1", "value": value, "tag": "stated"})
-        return planner("a", "b", paper=numbers)(study)
+        return planner("a", "b", paper=numbers)(parameters)
 
     record("a", STRONG)
     record("b", WEAK)
     claim = Claim("One is better.", "A paper", "section 0", table, beats("a", "b"))
-    assert findings.evaluate(Study(profile="smoke", splits=(1, 2, 3)), [claim])[0].published == "+1.0"
+    assert findings.evaluate(Parameters(profile="smoke", splits=(1, 2, 3)), [claim])[0].published == "+1.0"
 
 
 def test_one_seed_is_said(home):
@@ -150,7 +157,7 @@ def test_one_seed_is_said(home):
 def test_what_no_sentence_says_is_implied(home):
     numbers = pd.DataFrame([("a", "order", 1.0, "stated")], columns=["row", "metric", "value", "tag"])
     claim = Claim("One is better.", "A paper", "abstract, implied", planner("a", "b", paper=numbers), beats("a", "b"))
-    assert findings.evaluate(Study(profile="smoke"), [claim])[0].published == "implied without a number"
+    assert findings.evaluate(Parameters(profile="smoke"), [claim])[0].published == "implied without a number"
 
 
 @pytest.mark.parametrize(
@@ -175,9 +182,11 @@ def test_a_row_that_the_table_lacks_is_an_error(home):
 
 
 def test_every_claim_names_rows_of_its_table_and_a_notebook_that_makes_them(monkeypatch):
-    monkeypatch.setattr(Study, "prepare", lambda *_: dataclasses.make_dataclass("Clips", ["id", "excluded"])("x", ()))
-    study = Study()
-    planned = {function: function(study) for function in {claim.table for claim in CLAIMS}}
+    monkeypatch.setattr(
+        Parameters, "prepare", lambda *_: dataclasses.make_dataclass("Clips", ["id", "excluded"])("x", ())
+    )
+    parameters = Parameters()
+    planned = {function: function(parameters) for function in {claim.table for claim in CLAIMS}}
     for claim in CLAIMS:
         table = planned[claim.table]
         labels = {row.label for row in table.rows}
@@ -189,10 +198,12 @@ def test_every_claim_names_rows_of_its_table_and_a_notebook_that_makes_them(monk
 
 
 def test_the_papers_gains_are_those_of_its_text(monkeypatch):
-    monkeypatch.setattr(Study, "prepare", lambda *_: dataclasses.make_dataclass("Clips", ["id", "excluded"])("x", ()))
+    monkeypatch.setattr(
+        Parameters, "prepare", lambda *_: dataclasses.make_dataclass("Clips", ["id", "excluded"])("x", ())
+    )
 
     def gain(dataset: str, splits, better: str, worse: str) -> str:
-        table = imrs.streams(Study(profile="small", dataset=dataset, splits=splits))
+        table = imrs.streams(Parameters(profile="small", dataset=dataset, splits=splits))
         return findings._published(table, better, worse, "abstract")
 
     assert gain("hmdb51", (1,), "IMRS", "RGB") == "+6.5"  # section 4.4
@@ -205,36 +216,36 @@ def test_the_papers_gains_are_those_of_its_text(monkeypatch):
 def test_frame_sentence_figure_and_files(home):
     record("weak", WEAK)
     record("strong", STRONG)
-    study = Study(profile="smoke")
+    parameters = Parameters(profile="smoke")
     table = planner("weak", "strong", "none")
     claims = [
         Claim("Strong is better.", "A", "section 1", table, beats("strong", "weak")),
         Claim("Weak is better.", "A", "section 2", table, beats("weak", "strong")),
         Claim("None is better.", "B", "section 3", table, beats("none", "strong", "weak")),
     ]
-    found = findings.evaluate(study, claims)
-    frame = findings.frame(found, study)
+    found = findings.evaluate(parameters, claims)
+    frame = findings.frame(found, parameters)
     assert frame["verdict"].tolist() == [SUPPORTED, CONTRADICTED, findings.NOT_RUN]
     assert frame["tier"].unique().tolist() == ["synthetic"]
     assert frame["our gain [95 %]"].str.startswith(("+", "-")).tolist() == [True, True, False]
     assert findings.sentence(found) == "Of 3 claims: 1 supported, 1 contradicted, 1 not run."
-    folder = tables.save(frame, "claims", study, found[0].runs)
+    folder = tables.save(frame, "claims", parameters, found[0].runs)
     saved = pd.read_csv(folder / "claims.csv", keep_default_na=False)
     assert saved["runs"].str.split().str.len().tolist() == [6, 6, 0]
     assert saved["command"].tolist() == frame["command"].tolist()  # each claim has its own
     assert {path.suffix for path in folder.glob("claims.*")} == {".csv", ".md", ".html", ".tex"}
-    assert plots.save(findings.figure(found, study), "claims", study).stat().st_size > 5000
+    assert plots.save(findings.figure(found, parameters), "claims", parameters).stat().st_size > 5000
 
 
 def test_a_missing_data_root_is_an_error_and_not_a_claim_that_was_not_run(tmp_path):
-    study = Study(profile="smoke", dataset="ucf101", data_root=str(tmp_path / "nowhere"))
+    parameters = Parameters(profile="smoke", dataset="ucf101", data_root=str(tmp_path / "nowhere"))
     with pytest.raises(ReproError, match="there is no such folder"):
-        findings.evaluate(study)
+        findings.evaluate(parameters)
 
 
 def test_a_protocol_without_its_file_leaves_the_other_claims_alone(monkeypatch):
-    monkeypatch.setattr(Study, "prepare", lambda *_: type("Clips", (), {"id": "x", "excluded": ()}))
-    found = findings.evaluate(Study(profile="paper"))
+    monkeypatch.setattr(Parameters, "prepare", lambda *_: type("Clips", (), {"id": "x", "excluded": ()}))
+    found = findings.evaluate(Parameters(profile="paper"))
     assert {f.verdict for f in found} == {findings.NOT_RUN}
     tiers = {f.claim.paper: f.tier for f in found}
     assert set(tiers.values()) == {"synthetic"}

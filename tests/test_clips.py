@@ -75,7 +75,7 @@ def test_a_mirrored_video_has_the_mirrored_flow():
     rng = np.random.default_rng(4)
     texture = cv2.GaussianBlur(rng.integers(0, 256, (80, 80), dtype=np.uint8), (0, 0), 2)
     texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)
-    from repro.data import flow
+    from repro.data.flow import methods as flow
 
     frames = np.stack([np.repeat(texture[10 + i : 66 + i, 10 - 2 * i : 66 - 2 * i, None], 3, axis=2) for i in range(2)])
     stored = flow.quantise(flow.extract(frames))[0]

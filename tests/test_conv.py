@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from repro.models.conv import Conv3d
+from repro.models.layers.conv import Conv3d
 
 
 def leave_garbage() -> None:

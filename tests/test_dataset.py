@@ -9,7 +9,7 @@ import pytest
 from repro import paths
 from repro.config import Data
 from repro.data import catalog, prepare
-from repro.data.dataset import ClipDataset, batches, channels, collate, recipe_of
+from repro.data.clips import ClipDataset, batches, channels, collate, recipe_of
 from repro.errors import ReproError
 
 FRAMES = 12
@@ -60,7 +60,7 @@ def test_the_same_clip_from_memory_and_from_the_packed_file(clips, monkeypatch):
     found, data = clips
     data = dataclasses.replace(data, modality="rgb+flow", stack=3)
     in_memory = ClipDataset(found, "train", data, ("rgb+flow",))
-    monkeypatch.setattr("repro.data.dataset.IN_MEMORY", 0)
+    monkeypatch.setattr("repro.data.clips.IN_MEMORY", 0)
     from_file = ClipDataset(found, "train", data, ("rgb+flow",))
     assert in_memory.in_memory
     assert not from_file.in_memory

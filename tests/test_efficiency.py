@@ -2,7 +2,7 @@
 
 import pytest
 
-from repro import efficiency
+from repro.evidence import cost as efficiency
 
 CE, PLAIN = "3D ResNeXt-101 + CE", "3D ResNeXt-101"
 

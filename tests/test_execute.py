@@ -17,7 +17,7 @@ from repro import execute, metrics, paths, records
 from repro.config import Optimisation
 from repro.errors import ReproError
 from repro.papers import imrs
-from repro.study import Study
+from repro.parameters import Parameters
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def shared(tmp_path_factory):
 def study(shared, monkeypatch):
     monkeypatch.setenv("REPRO_DATA", str(shared))
     monkeypatch.setenv("REPRO_OUT", str(shared / "out"))
-    return Study(profile="smoke", jobs=1, seeds=(0,))
+    return Parameters(profile="smoke", jobs=1, seeds=(0,))
 
 
 def with_epochs(run, epochs, seed):
@@ -43,8 +43,8 @@ def comparable(record: records.Record) -> dict:
     return {**dataclasses.asdict(record), "provenance": None, "scores": record.scores.tolist()}
 
 
-def test_a_student_brings_its_teacher_and_both_leave_whole_records(study):
-    run = imrs.student(study, 1, 0)
+def test_a_student_brings_its_teacher_and_both_leave_whole_records(parameters):
+    run = imrs.student(parameters, 1, 0)
     (record,) = execute.execute([run], jobs=1)
     teacher = records.read(execute.record_path(run.teacher))
     assert record.config["teacher"]["data"]["modality"] == "flow"
@@ -61,8 +61,8 @@ def test_a_student_brings_its_teacher_and_both_leave_whole_records(study):
     assert execute.record_path(run).stat().st_mtime_ns == before  # recorded runs are skipped
 
 
-def test_levels_put_teachers_first_and_every_run_once(study):
-    a, b = imrs.student(study, 1, 0), imrs.student(study, 1, 0, 1, 1)
+def test_levels_put_teachers_first_and_every_run_once(parameters):
+    a, b = imrs.student(parameters, 1, 0), imrs.student(parameters, 1, 0, 1, 1)
     first, second = execute.plan([a, b, a])
     assert [run.id for run in first] == [a.teacher.id]
     assert [run.id for run in second] == [a.id, b.id]
@@ -72,8 +72,8 @@ SCRIPT = """
 import sys, dataclasses
 from repro import execute
 from repro.papers import imrs
-from repro.study import Study
-run = imrs.single(Study(profile="smoke", jobs=1, seeds=(0,)), 1, 0)
+from repro.parameters import Parameters
+run = imrs.single(Parameters(profile="smoke", jobs=1, seeds=(0,)), 1, 0)
 opt = dataclasses.replace(run.optimisation, epochs=int(sys.argv[1]), select="best", schedule="plateau")
 run = dataclasses.replace(run, optimisation=opt, seed=int(sys.argv[2]))
 print(run.id, flush=True)
@@ -90,8 +90,8 @@ def start(shared, *arguments, launcher=()):
     )  # fmt: skip
 
 
-def test_a_run_killed_in_mid_training_resumes_and_ends_bit_for_bit_the_same(study, shared):
-    run = with_epochs(imrs.single(study, 1, 0), 12, seed=1)
+def test_a_run_killed_in_mid_training_resumes_and_ends_bit_for_bit_the_same(parameters, shared):
+    run = with_epochs(imrs.single(parameters, 1, 0), 12, seed=1)
     whole = execute.make(run)
     kept = {k: v.clone() for k, v in execute.trained(run).state_dict().items()}
     for file in (paths.runs() / run.id).iterdir():
@@ -111,8 +111,8 @@ def test_a_run_killed_in_mid_training_resumes_and_ends_bit_for_bit_the_same(stud
         assert torch.equal(value, kept[name]), name
 
 
-def test_two_processes_that_want_the_same_run_make_it_once(study, shared):
-    run = with_epochs(imrs.single(study, 1, 0), 2, seed=2)
+def test_two_processes_that_want_the_same_run_make_it_once(parameters, shared):
+    run = with_epochs(imrs.single(parameters, 1, 0), 2, seed=2)
     both = [start(shared, 2, 2) for _ in range(2)]
     for process in both:
         _, errors = process.communicate(timeout=120)
@@ -121,8 +121,8 @@ def test_two_processes_that_want_the_same_run_make_it_once(study, shared):
     assert len(log) == 2  # one line an epoch, from one of them
 
 
-def test_two_gloo_processes_share_one_run(study, shared):
-    run = with_epochs(imrs.single(study, 1, 0), 1, seed=3)
+def test_two_gloo_processes_share_one_run(parameters, shared):
+    run = with_epochs(imrs.single(parameters, 1, 0), 1, seed=3)
     launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
     process = start(shared, 1, 3, launcher=launcher)
     _, errors = process.communicate(timeout=180)
@@ -140,17 +140,17 @@ def test_two_gloo_processes_share_one_run(study, shared):
     np.testing.assert_allclose(record.scores.astype(np.float32), logits, atol=2e-3)
 
 
-def test_progress_names_what_starts_and_what_is_left(study, capsys):
-    runs = [with_epochs(imrs.single(study, 1, 0), 1, seed=seed) for seed in (20, 21)]
+def test_progress_names_what_starts_and_what_is_left(parameters, capsys):
+    runs = [with_epochs(imrs.single(parameters, 1, 0), 1, seed=seed) for seed in (20, 21)]
     execute.execute(runs, jobs=1)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "2 runs to make, 1 at a time on cpu"
     assert lines[1] == "  1 of 2 runs: resnext3d on rgb, split 1, seed 20"
     assert re.fullmatch(r"  2 of 2 runs: resnext3d on rgb, split 1, seed 21; \d+ s left", lines[2])
-    assert imrs.student(study, 2, 3).title == "resnext3d on rgb, taught (50, 200), split 2, seed 3"
+    assert imrs.student(parameters, 2, 3).title == "resnext3d on rgb, taught (50, 200), split 2, seed 3"
 
 
-def test_reproduce_interrupted_says_how_to_go_on_and_loses_nothing(study, shared, tmp_path):
+def test_reproduce_interrupted_says_how_to_go_on_and_loses_nothing(parameters, shared, tmp_path):
     environment = {**os.environ, "REPRO_DATA": str(tmp_path / "data"), "REPRO_OUT": str(tmp_path)}
     command = [sys.executable, "-m", "repro", "reproduce", "--profile", "smoke", "--jobs", "2", "--only", "streams"]
     told = []
@@ -167,8 +167,8 @@ def test_reproduce_interrupted_says_how_to_go_on_and_loses_nothing(study, shared
     assert list((tmp_path / "data" / "runs").glob("*/record.json"))
 
 
-def test_a_loss_that_is_not_finite_stops_its_run_alone(study):
-    good = with_epochs(imrs.single(study, 1, 0), 1, seed=4)
+def test_a_loss_that_is_not_finite_stops_its_run_alone(parameters):
+    good = with_epochs(imrs.single(parameters, 1, 0), 1, seed=4)
     bad = dataclasses.replace(good, optimisation=Optimisation(epochs=1, lr=1e30, batch=16))
     with pytest.raises(
         ReproError, match=rf"1 runs failed.*run {bad.id} stopped in epoch 1, step \d: the loss is not finite"
@@ -178,16 +178,16 @@ def test_a_loss_that_is_not_finite_stops_its_run_alone(study):
     assert not execute.record_path(bad).exists()
 
 
-def test_a_student_of_a_failed_teacher_is_named(study):
-    run = imrs.student(study, 1, 5)
+def test_a_student_of_a_failed_teacher_is_named(parameters):
+    run = imrs.student(parameters, 1, 5)
     opt = Optimisation(epochs=1, lr=1e30, batch=16)
     run = dataclasses.replace(run, teacher=dataclasses.replace(run.teacher, optimisation=opt))
     with pytest.raises(ReproError, match=f"2 runs failed.*run {run.id} needs its teacher"):
         execute.execute([run], jobs=1)
 
 
-def test_clips_that_changed_since_planning_are_an_error(study):
-    run = imrs.single(study, 1, 6)
+def test_clips_that_changed_since_planning_are_an_error(parameters):
+    run = imrs.single(parameters, 1, 6)
     stale = dataclasses.replace(run, data=dataclasses.replace(run.data, catalog="0" * 16))
     with pytest.raises(ReproError, match="have changed since the run was planned"):
         execute.make(stale)

@@ -8,9 +8,9 @@ import torch
 from scipy.ndimage import zoom
 from torch import nn
 
-from repro import explain
 from repro.errors import ReproError
-from repro.models.output import Output
+from repro.maps import cam as explain
+from repro.models.layers.output import Output
 from repro.models.resnext3d import resnext3d
 
 T, SIDE, CLASSES = 8, 32, 5

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from repro.data import _tvl1, flow, flow_torch
+from repro.data.flow import methods as flow
+from repro.data.flow import tvl1 as _tvl1
+from repro.data.flow import tvl1_torch as flow_torch
 from repro.errors import ReproError
 
 FOLDER = Path(__file__).parent / "reference" / "flow"
@@ -230,7 +232,7 @@ def test_colours():
 
 ASK = """
 import numpy as np
-from repro.data import flow, _tvl1
+from repro.data.flow import methods as flow, tvl1 as _tvl1
 print(flow.tvl1(np.zeros((16, 16), np.uint8), np.zeros((16, 16), np.uint8)).any())
 print(sum(getattr(_tvl1.level, "stats").cache_hits.values()))
 """

@@ -11,9 +11,15 @@ from torch import nn
 
 from repro.errors import ReproError
 from repro.models import MODELS, build
-from repro.models.cost import excitation_multiplies, multiply_adds, parameters, published_models, stage_shapes
-from repro.models.excitation import ChannelExcitation, SqueezeExcitation
-from repro.models.fast import channels_last, fold_batchnorm, for_inference, freeze_batchnorm_except_first, freeze_except
+from repro.models.layers.excitation import ChannelExcitation, SqueezeExcitation
+from repro.models.tools.cost import excitation_multiplies, multiply_adds, parameters, published_models, stage_shapes
+from repro.models.tools.inference import (
+    channels_last,
+    fold_batchnorm,
+    for_inference,
+    freeze_batchnorm_except_first,
+    freeze_except,
+)
 
 
 @dataclass(frozen=True)

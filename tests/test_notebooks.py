@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from repro import notebooks, paths
-from repro.study import Study
+from repro.parameters import Parameters
 
 NAMES = list(notebooks.NOTEBOOKS)
 TABLES = {
@@ -71,7 +71,7 @@ def test_parameters_are_annotated_commented_literals(name):
         assert "=" not in line.split("#", 1)[1], f"an equals sign in the comment hides it from --help-notebook: {line}"
     common = {"profile", "dataset", "data_root", "splits", "seeds", "jobs", "device", "group", "allow_missing"}
     assert common <= set(notebooks.parameters(name))
-    assert isinstance(notebooks.study_of(name, {}), Study)
+    assert isinstance(notebooks.parameters_of(name, {}), Parameters)
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +103,14 @@ def test_runs_under_papermill(executed, name):
 @pytest.mark.parametrize("name", [n for n in NAMES if notebooks.NOTEBOOKS[n]])
 def test_tables_and_figures_land_where_the_readme_says(executed, name):
     home, _ = executed
-    study = notebooks.study_of(name, {"profile": "smoke", "splits": "1", "seeds": "0,1"})
+    parameters = notebooks.parameters_of(name, {"profile": "smoke", "splits": "1", "seeds": "0,1"})
     table = TABLES[name]
-    folder = home / "results" / "smoke" / study.name
+    folder = home / "results" / "smoke" / parameters.name
     for ending in ("csv", "md", "html", "tex"):
         text = (folder / f"{table}.{ending}").read_text()
         assert "synthetic" in text
         assert "python -m repro run" in text
-    assert (home / "figures" / "smoke" / study.name / f"{table}.png").stat().st_size > 5000
+    assert (home / "figures" / "smoke" / parameters.name / f"{table}.png").stat().st_size > 5000
     assert list((home / "results" / "smoke" / "records").glob("*.json"))
 
 

@@ -7,8 +7,8 @@ import torch
 from scipy.special import rel_entr, softmax
 
 from repro.errors import ReproError
-from repro.models.output import Output
-from repro.objectives import distillation, feature_distance, kl_divergence
+from repro.losses import distillation, feature_distance, kl_divergence
+from repro.models.layers.output import Output
 
 # Softmaxes of these: student (1/2, 1/4, 1/4) and (1/3, 1/3, 1/3), teacher (1/4, 1/2, 1/4) and (1/3, 1/3, 1/3).
 STUDENT = torch.tensor([[2.0, 1.0, 1.0], [5.0, 5.0, 5.0]]).log()

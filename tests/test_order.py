@@ -5,15 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-from repro import execute, order, records
+from repro import execute, records
 from repro.config import Data, Model, Objective, Optimisation, Run
-from repro.data.synthetic import CLASSES, TIME_PAIRS
+from repro.data.embedded.videos import CLASSES, TIME_PAIRS
 from repro.errors import ReproError
+from repro.evidence import time_order as order
+from repro.evidence.tables import Row, Table, published
+from repro.parameters import Parameters
 from repro.records import Record
-from repro.study import Study
-from repro.tables import Row, Table, published
 
-STUDY = Study(profile="small", seeds=(0, 1, 2))
+STUDY = Parameters(profile="small", seeds=(0, 1, 2))
 LABELS = [k for k in range(len(CLASSES)) for _ in range(20)]
 
 

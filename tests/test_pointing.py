@@ -9,13 +9,18 @@ import pytest
 import torch
 from PIL import Image
 
-from repro import clips_view, execute, explain, pointing, verdicts
+from repro import execute
 from repro.config import Data, Model, Objective, Optimisation, Run
-from repro.data import catalog, prepare, store, synthetic
-from repro.data.dataset import ClipDataset, recipe_of
+from repro.data import catalog, prepare, store
+from repro.data.clips import ClipDataset, recipe_of
+from repro.data.embedded import videos as synthetic
 from repro.errors import ReproError
-from repro.pointing import Measured
-from repro.study import Study
+from repro.evidence import statistics as verdicts
+from repro.maps import cam as explain
+from repro.maps import overlap as pointing
+from repro.maps import views as clips_view
+from repro.maps.overlap import Measured
+from repro.parameters import Parameters
 
 TINY = synthetic.Synthetic(classes=("arms_open", "rise"), sources=3, train=3, test=6, side=36)
 SMALL = {"depths": (1, 1, 1, 1), "width": 4, "cardinality": 2, "stem_kernel": (3, 3, 3), "std": 60.0}
@@ -129,7 +134,7 @@ def test_compare_puts_seeds_in_rows_and_trained_beside_untrained(data, monkeypat
     def maps_of(model, clips):
         return explain.cam(model, clips, "excite2", "hirescam", target=0)
 
-    found = pointing.compare({"one": runs, "two": runs[:1]}, maps_of, Study(profile="smoke", jobs=1, device="cpu"))
+    found = pointing.compare({"one": runs, "two": runs[:1]}, maps_of, Parameters(profile="smoke", jobs=1, device="cpu"))
     assert found["one"][0].share.shape == found["one"][1].right.shape == (2, len(dataset(data)))
     for a, b in zip(found["one"], found["two"], strict=True):
         np.testing.assert_array_equal(a.share[0], b.share[0])
@@ -168,7 +173,7 @@ def constructed(share: float, usual: float, chance: float, noise: float = 0.0, r
     ],
 )
 def test_the_table_and_the_sentence_can_come_out_each_way(trained, untrained, word):
-    frame = pointing.table({"net": (trained, untrained)}, Study(), "gradcam of x", "make it")
+    frame = pointing.table({"net": (trained, untrained)}, Parameters(), "gradcam of x", "make it")
     assert frame["verdict"].iloc[0] == word
     assert frame["test clips"].str.startswith(("all, 60", "right, ")).all()
     assert (
@@ -184,13 +189,15 @@ def test_the_table_and_the_sentence_can_come_out_each_way(trained, untrained, wo
 def test_empty_maps_and_no_right_answer_are_told():
     trained = constructed(0.5, 0.3, 0.2, right=0.0)
     trained.share[0, :7] = np.nan
-    frame = pointing.table({"net": (trained, trained)}, Study(), "x", "y")
+    frame = pointing.table({"net": (trained, trained)}, Parameters(), "x", "y")
     assert frame["empty maps"].tolist() == [7, 0]
     assert frame["on the figure, %"].tolist() == ["50.0", "not available"]
     assert frame["over chance [95 %]"].iloc[1] == "not available"
     assert frame["verdict"].iloc[1] == verdicts.NOT_RESOLVED
     trained.share[:] = np.nan
-    assert pointing.table({"net": (trained, trained)}, Study(), "x", "y")["times chance"].iloc[0] == "not available"
+    assert (
+        pointing.table({"net": (trained, trained)}, Parameters(), "x", "y")["times chance"].iloc[0] == "not available"
+    )
     assert "net: every map is empty" in pointing.sentence({"net": (trained, trained)}, "x")
 
 

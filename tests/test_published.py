@@ -6,9 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from repro import comparison, comparison_figure, tables
-from repro.models import cost
-from repro.study import Study
+from repro.evidence import published as comparison
+from repro.evidence import tables
+from repro.figures import published as comparison_figure
+from repro.models.tools import cost
+from repro.parameters import Parameters
 
 TAGS = {"stated", "derived", "recalled", "not available", "implied"}  # implied: an order that an abstract suggests
 FILES = sorted(comparison.PAPERS.glob("*.csv"))
@@ -113,7 +115,7 @@ def test_tables_2_to_4_by_hand():
 
 
 def test_the_2d_family_by_hand():
-    frame = comparison.family2d(Study(profile="smoke")).set_index(["method", "frames", "views"])
+    frame = comparison.family2d(Parameters(profile="smoke")).set_index(["method", "frames", "views"])
     assert frame.loc[("TSM", "8", "1 clip, centre crop"), "Something-Something V1"].tolist() == ["45.6", "46.9"]
     ours = frame.loc[["SMNet", "STME", "STMSA"]]
     assert set(ours.filter(regex="Something|Kinetics|Diving").to_numpy().ravel()) == {"", "not available"}
@@ -154,17 +156,17 @@ def test_methods_that_no_panel_shows_are_named():
 
 def test_ours_stand_apart_and_only_where_recorded(home, monkeypatch):
     monkeypatch.setattr(comparison, "recorded", lambda rows: [type(rows[0])(rows[0].label, ())])  # nothing is recorded
-    monkeypatch.setattr(Study, "prepare", lambda *_: type("Clips", (), {"id": "x", "excluded": ()}))
-    study = Study(profile="smoke")
-    for frame in (comparison.imrs_table5(study), comparison.tstam_comparison(study)):
+    monkeypatch.setattr(Parameters, "prepare", lambda *_: type("Clips", (), {"id": "x", "excluded": ()}))
+    parameters = Parameters(profile="smoke")
+    for frame in (comparison.imrs_table5(parameters), comparison.tstam_comparison(parameters)):
         assert (frame["ours (synthetic tier)"] == "").all()
         assert not frame["method"].str.startswith("ours").any()
 
 
 def test_tstam_s_differences(home, monkeypatch):
     monkeypatch.setattr(comparison, "recorded", lambda rows: [type(rows[0])(rows[0].label, ())])
-    monkeypatch.setattr(Study, "prepare", lambda *_: type("Clips", (), {"id": "x", "excluded": ()}))
-    frame = comparison.tstam_comparison(Study(profile="smoke")).set_index("method")
+    monkeypatch.setattr(Parameters, "prepare", lambda *_: type("Clips", (), {"id": "x", "excluded": ()}))
+    frame = comparison.tstam_comparison(Parameters(profile="smoke")).set_index("method")
     above = frame[["T-STAM above it, UCF101", "T-STAM above it, HMDB51"]]
     assert above.loc["Two-Stream Fusion"].tolist() == ["+3.2", "+6.5"]  # section 4.3.5
     assert above.loc["TSN (7 segments)"].tolist()[0] == "+0.8"

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from repro import paths
+from repro.evidence.statistics import CONTRADICTED, NOT_RESOLVED, SUPPORTED
 from repro.models import MODELS
-from repro.verdicts import CONTRADICTED, NOT_RESOLVED, SUPPORTED
 
 README = (paths.ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = paths.ROOT / "results" / "small"

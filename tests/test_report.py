@@ -215,7 +215,7 @@ def test_missing_tables_are_listed_with_the_command_that_makes_them(results):
 
 
 def test_a_notebook_with_half_of_its_tables_counts_as_missing(results, monkeypatch):
-    def other(study):
+    def other(parameters):
         """Another table of the same notebook."""
 
     both = (*notebooks.NOTEBOOKS["ablation_ce_se"], other)

@@ -8,19 +8,13 @@ import torchvision
 from torch import nn
 
 from repro.errors import ReproError
-from repro.models.cost import multiply_adds, parameters
+from repro.models.layers.temporal import ChannelTemporalGate, ChannelwiseTemporal, MotionGate, Shift, SpatioTemporalGate
 from repro.models.resnet2d import Bottleneck, ResNet2D, tsm, tsn_resnet
 from repro.models.smnet import SMNetModule, smnet
 from repro.models.stme import stme
 from repro.models.stmsa import MultiScale, SelfAttention, stmsa
-from repro.models.temporal import (
-    ChannelTemporalGate,
-    ChannelwiseTemporal,
-    MotionGate,
-    Shift,
-    SpatioTemporalGate,
-)
-from repro.models.weights import load_public
+from repro.models.tools.checkpoints import load_public
+from repro.models.tools.cost import multiply_adds, parameters
 
 NETWORKS = {f.__name__: f for f in (tsn_resnet, tsm, smnet, stme, stmsa)}
 SMALL = {"num_classes": 5, "depths": (1, 2, 1, 1), "width": 8, "stem_kernel": 5, "stem_stride": 1}

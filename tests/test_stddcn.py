@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from repro.errors import ReproError
-from repro.models.cost import parameters
+from repro.losses import mutual_distillation
 from repro.models.resnet2d import tsn_resnet
 from repro.models.stddcn import Connection, StreamsOutput, stddcn
-from repro.models.weights import load_public
-from repro.objectives import mutual_distillation
+from repro.models.tools.checkpoints import load_public
+from repro.models.tools.cost import parameters
 
 SMALL = {"num_classes": 5, "in_channels": 7, "depths": (1, 2, 1, 1), "width": 8, "stem_kernel": 5, "stem_stride": 1}
 CONNECTED = ("m->a", "a->m", "both")

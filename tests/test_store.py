@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from repro import paths
-from repro.data import flow, store, video
+from repro.data import store, video
+from repro.data.flow import methods as flow
 from repro.data.prepare import prepare, require_all
 from repro.data.store import Recipe
 from repro.errors import ReproError

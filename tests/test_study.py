@@ -5,16 +5,16 @@ import pytest
 from repro import notebooks
 from repro.errors import ReproError
 from repro.papers import imrs
-from repro.study import Study
+from repro.parameters import Parameters
 
 
 @pytest.mark.parametrize("value", [3, [3], (3,), "3", "[3]", " 3 "])
 def test_numbers_come_in_every_form_papermill_hands_over(value):
-    assert Study(seeds=value).seeds == (3,)
+    assert Parameters(seeds=value).seeds == (3,)
 
 
 def test_several_numbers():
-    assert Study(splits="1,2, 3").splits == Study(splits=[1, 2, 3]).splits == (1, 2, 3)
+    assert Parameters(splits="1,2, 3").splits == Parameters(splits=[1, 2, 3]).splits == (1, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -38,28 +38,28 @@ def test_several_numbers():
 )
 def test_a_bad_parameter_is_one_error_that_names_it(given, words):
     with pytest.raises(ReproError, match=words):
-        Study(**given)
+        Parameters(**given)
 
 
 def test_a_misspelt_name_in_the_parameters_or_injected_after_them_is_an_error():
     cell = 'profile: str = "small"\nseeds = "0"'
     names = {"profile": "small", "seeds": "0", "pairs": "1:1"}
-    assert Study.from_notebook({**names, "In": ["", cell]}).seeds == (0,)
-    assert Study.from_notebook({**names, "In": ["", cell, "# Parameters\npairs = 3"]}, "pairs").seeds == (0,)
+    assert Parameters.from_notebook({**names, "In": ["", cell]}).seeds == (0,)
+    assert Parameters.from_notebook({**names, "In": ["", cell, "# Parameters\npairs = 3"]}, "pairs").seeds == (0,)
     with pytest.raises(ReproError, match="unknown parameter 'sedes'; did you mean 'seeds'"):
-        Study.from_notebook({**names, "In": ["", cell, '# Parameters\nsedes = "1"']})
+        Parameters.from_notebook({**names, "In": ["", cell, '# Parameters\nsedes = "1"']})
     with pytest.raises(ReproError, match="unknown parameter 'porfile'; did you mean 'profile'"):
-        Study.from_notebook({**names, "In": ["", 'porfile = "small"\nseeds = "0"']})
+        Parameters.from_notebook({**names, "In": ["", 'porfile = "small"\nseeds = "0"']})
     own = ["", cell, "x = 3", "%time 1", "import os\nseeds_of_mine = 4"]
-    assert Study.from_notebook({**names, "In": own}).profile == "small"  # a reader's own cells are no parameters
+    assert Parameters.from_notebook({**names, "In": own}).profile == "small"  # a reader's own cells are no parameters
 
 
 def test_tiers_and_names():
-    assert Study().tier == "synthetic"
-    assert Study(dataset="folder", data_root="/videos/mine").tier == "small real"
-    assert Study(dataset="folder", data_root="/videos/mine").name == "folder-mine"
-    assert Study(dataset="hmdb51", profile="paper").tier == "paper"
-    assert Study(dataset="hmdb51").tier == "small real"
+    assert Parameters().tier == "synthetic"
+    assert Parameters(dataset="folder", data_root="/videos/mine").tier == "small real"
+    assert Parameters(dataset="folder", data_root="/videos/mine").name == "folder-mine"
+    assert Parameters(dataset="hmdb51", profile="paper").tier == "paper"
+    assert Parameters(dataset="hmdb51").tier == "small real"
 
 
 def test_pairs_of_lambdas():
@@ -79,4 +79,4 @@ def test_unknown_notebooks_and_parameters_offer_the_nearest():
     with pytest.raises(ReproError, match="did you mean 'ablation_lambda'"):
         notebooks.path_of("ablation_lamda")
     with pytest.raises(ReproError, match="did you mean 'seeds'"):
-        notebooks.study_of("streams", {"sedes": 1})
+        notebooks.parameters_of("streams", {"sedes": 1})

@@ -12,7 +12,7 @@ import torch
 from scipy.stats import binom, ks_2samp
 from torch import nn
 
-from repro.data.synthetic import (
+from repro.data.embedded.videos import (
     CLASSES,
     POOLS,
     POSE_PAIRS,

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from repro import execute, records, tables
+from repro import execute, records
 from repro.config import Data, Model, Objective, Optimisation, Run
 from repro.errors import ReproError
+from repro.evidence import tables
+from repro.evidence.tables import Row, Table
+from repro.parameters import Parameters
 from repro.records import Record
-from repro.study import Study
-from repro.tables import Row, Table
 
 
 @pytest.fixture
@@ -50,10 +51,10 @@ def test_streams_are_fused_by_their_shares(made):
 
 def test_a_borrowed_protocol_is_never_the_papers_tier():
     table = Table("t", "T.", "C.", "a", (), pd.DataFrame(), "smnet", protocol="TSM")
-    published = Study(dataset="something_v1", data_root=".", profile="paper")
+    published = Parameters(dataset="something_v1", data_root=".", profile="paper")
     assert table.tier(published) == "paper's data, TSM's protocol"
     assert dataclasses.replace(table, protocol="").tier(published) == "paper"
-    assert table.tier(Study()) == "synthetic"
+    assert table.tier(Parameters()) == "synthetic"
 
 
 def test_weighted_splits_count_by_their_videos(made):
@@ -72,7 +73,7 @@ def test_a_stated_gain_or_order_is_judged_without_accuracies(made):
         [("gains", "gain", 1.3), ("ordered", "order", 1), ("worse", "order", -1)], columns=["row", "metric", "value"]
     ).assign(tag="stated", source="text", dataset="hmdb51")
     table = Table("t", "title", "claim", "base", rows, paper, "tstam")
-    frame = tables.build(table, Study(seeds=(0, 1))).set_index("row")
+    frame = tables.build(table, Parameters(seeds=(0, 1))).set_index("row")
     assert frame["paper's gain"].to_dict() == {
         "base": "", "gains": "+1.3", "ordered": "better", "worse": "worse", "silent": "not available",
     }  # fmt: skip

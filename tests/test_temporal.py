@@ -5,10 +5,7 @@ import torch
 from torch import nn
 
 from repro.errors import ReproError
-from repro.models.smnet import SMNetModule, SpatialAttention
-from repro.models.stme import Excitation, FeatureEnhancement
-from repro.models.stmsa import MultiScale, SelfAttention
-from repro.models.temporal import (
+from repro.models.layers.temporal import (
     ChannelTemporalGate,
     ChannelwiseTemporal,
     MotionGate,
@@ -17,6 +14,9 @@ from repro.models.temporal import (
     channel_mean,
     excite,
 )
+from repro.models.smnet import SMNetModule, SpatialAttention
+from repro.models.stme import Excitation, FeatureEnhancement
+from repro.models.stmsa import MultiScale, SelfAttention
 
 B, T, C, H, W = 2, 5, 16, 3, 4
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from repro.errors import ReproError
-from repro.models.cost import parameters
+from repro.models.tools.cost import parameters
 from repro.models.tsn import tsn
 from repro.models.tstam import tstam
 

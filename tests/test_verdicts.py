@@ -5,7 +5,7 @@ import pytest
 
 from repro import metrics
 from repro.errors import ReproError
-from repro.verdicts import CONTRADICTED, NOT_RESOLVED, SUPPORTED, Gain, paired_gain
+from repro.evidence.statistics import CONTRADICTED, NOT_RESOLVED, SUPPORTED, Gain, paired_gain
 
 SCORES = np.array([[3.0, 2.0, 1.0], [0.0, 5.0, 4.0], [1.0, 0.0, 2.0], [9.0, 8.0, 7.0]])
 LABELS = np.array([0, 2, 2, 2])

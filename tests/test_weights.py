@@ -9,7 +9,7 @@ from torch import nn
 
 from repro.errors import ReproError
 from repro.models import build
-from repro.models.weights import cross_modality, load_public, load_weights, read_weights, save_weights
+from repro.models.tools.checkpoints import cross_modality, load_public, load_weights, read_weights, save_weights
 
 ARGUMENTS = {"depths": (1, 1, 1, 1), "width": 8, "cardinality": 4, "stem_kernel": (3, 5, 5)}
 

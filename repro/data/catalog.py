@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro.data import annotations, annotations_large
-from repro.data.annotations import Clip
+from repro.data.annotations import large as annotations_large
+from repro.data.annotations import small as annotations
+from repro.data.annotations.small import Clip
 from repro.errors import ReproError, unknown
 
 DATASETS = {**annotations.DATASETS, **annotations_large.DATASETS}

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from repro import paths
-from repro.data import flow, store, video
+from repro.data import store, video
+from repro.data.flow import methods as flow
 from repro.data.store import Recipe
 from repro.errors import ReproError
 

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from repro.config import require
-from repro.data import flow as optical_flow
 from repro.data import jpeg, video
+from repro.data.flow import methods as optical_flow
 from repro.data.transforms import Crop
 from repro.errors import ReproError
 from repro.paths import atomic
@@ -39,7 +39,7 @@ class OtherRecipe(ReproError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How frames and flow are made. `flow` is a method of `repro.data.flow.METHODS` with its default parameters."""
+    """How frames and flow are made. `flow` is a method of `repro.data.flow.methods.METHODS` with its default parameters."""
 
     side: int = 256  # short side of the stored frames, aspect kept; frames are made smaller or larger to fit
     quality: int = 95  # of the JPEGs: low quality alone cost MARS 11 points on HMDB51

@@ -3,7 +3,7 @@
 Paper: Ioffe and Szegedy 2015, "Batch normalization" (the network in its appendix); here for Shi, Li, Liu, Dai 2020
 (T-STAM), section 2, with squeeze-and-excitation (Hu, Shen, Sun 2018) after the inception blocks, and for TSN in IMRS's
 Table 5. References: the public PyTorch files of TSN (Wang et al. 2016) and of Cadene's collection, converted from Caffe,
-whose names of modules and tensors are kept so that their weights map one to one (`repro.models.weights`).
+whose names of modules and tensors are kept so that their weights map one to one (`repro.models.tools.checkpoints`).
 
 Input is what those weights were trained on: BGR, 0..255, minus (104, 117, 128), std 1. The network turns RGB around and
 subtracts the mean itself, so that clips travel as RGB uint8.
@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.errors import ReproError, unknown
-from repro.models.excitation import SqueezeExcitation
+from repro.models.layers.excitation import SqueezeExcitation
 
 # Channels at width 64: 1x1 | 3x3: reduced, out | double 3x3: reduced, first, second | pool, projection.
 # A block without a 1x1 branch halves H and W; its pool has no projection.

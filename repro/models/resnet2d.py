@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import ReproError
-from repro.models.frames import fold_time
-from repro.models.output import Output
-from repro.models.temporal import Shift
+from repro.models.layers.frames import fold_time
+from repro.models.layers.output import Output
+from repro.models.layers.temporal import Shift
 
 EXPANSION = 4
 STAGES = (2, 3, 4, 5)  # Res2..Res5 are layer1..layer4
@@ -174,7 +174,12 @@ class ResNet2D(nn.Module):
             setattr(self, f"layer{i + 1}", Stage(*blocks))
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(inputs, num_classes)
-        added = ("enter", "before", "spatial", "after")  # no public checkpoint has these: `repro.models.weights`
+        added = (
+            "enter",
+            "before",
+            "spatial",
+            "after",
+        )  # no public checkpoint has these: `repro.models.tools.checkpoints`
         self.fresh = tuple(name for name, _ in self.named_modules() if name.split(".")[-1] in added)
         self.replaced = (
             () if spatial is None else ("conv2", "bn2")

@@ -3,7 +3,7 @@
 Paper: Hu, Mao, Yao, Bi 2023, "3D network with channel excitation and knowledge distillation for action recognition"
 (IMRS); serves its Tables 1-5. Reference implementations: Hara, Kataoka, Satoh 2018 (ResNeXt-101, shortcut type B), as
 MARS (Crasto et al. 2019) uses it, for the backbone, whose parameter names are kept so that their public checkpoints
-map one to one (`repro.models.weights`); ECA-Net for the channel excitation.
+map one to one (`repro.models.tools.checkpoints`); ECA-Net for the channel excitation.
 
 Known differences from those implementations:
 - The head averages over whatever T, H, W the last stage leaves; theirs is built for one clip size, with equal result.
@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import ReproError, unknown
-from repro.models.conv import Conv3d
-from repro.models.excitation import ChannelExcitation, SqueezeExcitation
-from repro.models.output import Output
+from repro.models.layers.conv import Conv3d
+from repro.models.layers.excitation import ChannelExcitation, SqueezeExcitation
+from repro.models.layers.output import Output
 
 EXPANSION = 2
 # Subtracted from inputs in 0..255: ActivityNet's RGB mean; flow of 0 pixels is stored as 127.5.

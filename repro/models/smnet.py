@@ -28,9 +28,9 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import ReproError, unknown
-from repro.models.conv import Conv3d
+from repro.models.layers.conv import Conv3d
+from repro.models.layers.temporal import ChannelwiseTemporal, MotionGate, channel_mean, excite
 from repro.models.resnet2d import STAGES, ResNet2D
-from repro.models.temporal import ChannelwiseTemporal, MotionGate, channel_mean, excite
 
 
 class SpatialAttention(nn.Module):

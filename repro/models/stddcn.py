@@ -13,7 +13,7 @@ Chosen here:
   BatchNorm; all added. concat: they and the own map, side by side, through one 1x1 convolution and one BatchNorm; added.
   These BatchNorms' scales start at zero: training starts as the plain two-stream network, to the bit.
 - Fusion: the averaged last features of both, side by side (concat) or summed, then a linear layer: the teacher. Each
-  pathway keeps its own head: the students. The loss is `repro.objectives.mutual_distillation`.
+  pathway keeps its own head: the students. The loss is `repro.losses.mutual_distillation`.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import ReproError, unknown
-from repro.models.frames import fold_time
+from repro.models.layers.frames import fold_time
 from repro.models.resnet2d import ResNet2D, average, conv
 
 DIRECTIONS = ("none", "m->a", "a->m", "both")
 
 
 class StreamsOutput(NamedTuple):
-    """`repro.models.output.Output` of the fusion, and the logits of the pathways."""
+    """`repro.models.layers.output.Output` of the fusion, and the logits of the pathways."""
 
     logits: Tensor  # (B, classes), of the fusion: the teacher
     features: Tensor  # (B, D), the input of the fusion's linear layer, averaged over T

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from repro.models.layers.temporal import ChannelwiseTemporal, MotionGate, Shift, SpatioTemporalGate, excite
 from repro.models.resnet2d import ResNet2D
-from repro.models.temporal import ChannelwiseTemporal, MotionGate, Shift, SpatioTemporalGate, excite
 
 
 class Excitation(nn.Module):

@@ -26,8 +26,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.errors import ReproError, unknown
+from repro.models.layers.temporal import ChannelwiseTemporal
 from repro.models.resnet2d import STAGES, ResNet2D, conv
-from repro.models.temporal import ChannelwiseTemporal
 
 
 class Scale(nn.Module):

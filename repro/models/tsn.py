@@ -4,7 +4,7 @@ Paper: Wang et al. 2016, "Temporal segment networks"; T-STAM (Shi, Li, Liu, Dai 
 squeeze-and-excitation (section 4.3.4), and IMRS's Table 5 lists it. Reference implementation: tsn-pytorch.
 
 Known differences: dropout of the flow stream (0.7 there) is an argument, as for RGB; which BatchNorm trains is decided
-outside (`repro.models.fast.freeze_batchnorm_except_first`), and so are learning rates a layer.
+outside (`repro.models.tools.inference.freeze_batchnorm_except_first`), and so are learning rates a layer.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from repro.errors import ReproError
 from repro.models.bn_inception import BLOCKS, BNInception, bn_inception
-from repro.models.frames import fold_time
-from repro.models.output import Output
+from repro.models.layers.frames import fold_time
+from repro.models.layers.output import Output
 
 
 class TSN(nn.Module):

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from repro.errors import ReproError, unknown
 from repro.models.bn_inception import BLOCKS, BNInception, bn_inception
-from repro.models.frames import fold_time
-from repro.models.output import Output
+from repro.models.layers.frames import fold_time
+from repro.models.layers.output import Output
 from repro.models.tsn import check_head
 
 FRAMES = ("mean", "sum")

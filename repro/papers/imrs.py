@@ -4,7 +4,7 @@ Its Tables 2, 3 and 4 and Figure 4 as functions that return runs. What the paper
 
 - f in eq. (8) is the 2048-d feature before the last layer (section 1, Figure 1, MARS), not the scores of section 3.1.
 - The norm is MARS's mean squared error, P a softmax over the features, KL in the printed direction (student||teacher),
-  summed over features and averaged over the batch: see `repro.objectives`.
+  summed over features and averaged over the batch: see `repro.losses`.
 - CE stands after the whole stage, once: only that gives Table 3's parameters.
 - Training from scratch uses the paper's weight decay, 5e-4; fine-tuning has its lr of 1e-3. All layers train by default:
   the paper does not say that only some do (MARS trains the last stage and the classifier).
@@ -17,9 +17,9 @@ from typing import Any
 
 from repro.config import Model, Objective, Optimisation, Run
 from repro.errors import ReproError
-from repro.papers import common
-from repro.study import Study
-from repro.tables import Table, published
+from repro.evidence.tables import Table, published
+from repro.papers import recipes as common
+from repro.parameters import Parameters
 
 STAGES = (2, 3, 4, 5)
 PAIRS = ((1, 1), (10, 10), (50, 50), (50, 100), (50, 200), (50, 300))  # Table 4
@@ -55,58 +55,64 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def single(
-    study: Study, split: int, seed: int, modality: str = "rgb", excitation: str = "ce", stages: Sequence[int] = STAGES
+    parameters: Parameters,
+    split: int,
+    seed: int,
+    modality: str = "rgb",
+    excitation: str = "ce",
+    stages: Sequence[int] = STAGES,
 ) -> Run:
     """One stream trained with cross-entropy, eqs. (6) and (7): the teacher when its modality is flow."""
-    preset = common.preset(study, PRESETS)
-    data = common.clips(study, split, modality, **preset["data"])
+    preset = common.preset(parameters, PRESETS)
+    data = common.clips(parameters, split, modality, **preset["data"])
     gate = {"excitation": excitation, "excitation_stages": tuple(stages)} if excitation != "none" else {}
     model = Model("resnext3d", {**preset["model"], **gate})
     # fine-tuning, section 4.2.2
-    optimisation = Optimisation(**{**preset["optimisation"], **common.pretrained(study, modality, lr=1e-3)})
-    return Run(study.profile, seed, data, model, Objective(), optimisation, common.precision(study))
+    optimisation = Optimisation(**{**preset["optimisation"], **common.pretrained(parameters, modality, lr=1e-3)})
+    return Run(parameters.profile, seed, data, model, Objective(), optimisation, common.precision(parameters))
 
 
 def student(
-    study: Study, split: int, seed: int, lambda1: float = 50, lambda2: float = 200, excitation: str = "ce"
+    parameters: Parameters, split: int, seed: int, lambda1: float = 50, lambda2: float = 200, excitation: str = "ce"
 ) -> Run:
     """The RGB stream of eq. (8), with the flow stream of the same split and seed as its teacher.
 
     MARS is lambda2 = 0 and no excitation, in student and teacher.
     """
-    base = single(study, split, seed, excitation=excitation)
-    teacher = single(study, split, seed, "flow", excitation=excitation)
+    base = single(parameters, split, seed, excitation=excitation)
+    teacher = single(parameters, split, seed, "flow", excitation=excitation)
     objective = Objective(lambda1=lambda1, lambda2=lambda2)
     return Run(base.profile, seed, base.data, base.model, objective, base.optimisation, base.precision, teacher)
 
 
-def table2(study: Study) -> Table:
+def table2(parameters: Parameters) -> Table:
     """Table 2: CE after one stage or after all four, RGB, HMDB51-1: 65.9, 65.8, 67.0, 66.2, all four 67.6."""
     places = {f"Res{s}": (s,) for s in STAGES} | {"Res2-Res5": STAGES}
     rows = common.rows(
-        study, {k: lambda split, seed, v=v: [single(study, split, seed, stages=v)] for k, v in places.items()}
+        parameters, {k: lambda split, seed, v=v: [single(parameters, split, seed, stages=v)] for k, v in places.items()}
     )
     return Table(
         "imrs_table2", "IMRS, Table 2: where channel excitation stands.",
         "CE after all four stages is better than after any one of them.",
-        "Res2-Res5", rows, published("imrs", "table2", study.dataset, "1"), "ablation_ce_position",
+        "Res2-Res5", rows, published("imrs", "table2", parameters.dataset, "1"), "ablation_ce_position",
     )  # fmt: skip
 
 
-def table3(study: Study) -> Table:
+def table3(parameters: Parameters) -> Table:
     """Table 3: no excitation, SE, CE, RGB, UCF101-1 / HMDB51-1: 90.7/63.8, 91.0/65.4, 91.8/67.6."""
     kinds = {"plain": "none", "SE": "se", "CE": "ce"}
     rows = common.rows(
-        study, {k: lambda split, seed, v=v: [single(study, split, seed, excitation=v)] for k, v in kinds.items()}
+        parameters,
+        {k: lambda split, seed, v=v: [single(parameters, split, seed, excitation=v)] for k, v in kinds.items()},
     )
     return Table(
         "imrs_table3", "IMRS, Table 3: channel excitation against squeeze-and-excitation.",
         "CE is better than SE, and both are better than the plain network.",
-        "plain", rows, published("imrs", "table3", study.dataset, "1"), "ablation_ce_se",
+        "plain", rows, published("imrs", "table3", parameters.dataset, "1"), "ablation_ce_se",
     )  # fmt: skip
 
 
-def table4(study: Study, pairs: Sequence[Sequence[float]] = PAIRS) -> Table:
+def table4(parameters: Parameters, pairs: Sequence[Sequence[float]] = PAIRS) -> Table:
     """Table 4: (lambda1, lambda2) of eq. (8), HMDB51-1: 73.1, 73.3, 72.1, 73.3, 74.1, 73.0 for `PAIRS`.
 
     Below stand the first term alone, and MARS, which has neither the second term nor CE: 72.3 in Table 5.
@@ -114,28 +120,30 @@ def table4(study: Study, pairs: Sequence[Sequence[float]] = PAIRS) -> Table:
     if BEST_PAIR not in [tuple(pair) for pair in pairs]:
         raise ReproError(f"pairs must hold {BEST_PAIR}, the paper's best, which the others are compared with")
     named = {f"({a:g}, {b:g})": (a, b) for a, b in pairs} | {"(50, 0)": (50, 0), "MARS": (50, 0, "none")}
-    rows = common.rows(study, {k: lambda split, seed, v=v: [student(study, split, seed, *v)] for k, v in named.items()})
+    rows = common.rows(
+        parameters, {k: lambda split, seed, v=v: [student(parameters, split, seed, *v)] for k, v in named.items()}
+    )
     return Table(
         "imrs_table4", "IMRS, Table 4: the weights of the two distillation terms.",
         "(50, 200) is better than the other pairs.",
-        "(50, 200)", rows, published("imrs", "table4", study.dataset, "1"), "ablation_lambda",
+        "(50, 200)", rows, published("imrs", "table4", parameters.dataset, "1"), "ablation_lambda",
         () if tuple(pairs) == PAIRS else (("pairs", ", ".join(f"{a:g}:{b:g}" for a, b in pairs)),),
     )  # fmt: skip
 
 
-def streams(study: Study) -> Table:
+def streams(parameters: Parameters) -> Table:
     """Figure 4 and section 4.4: RGB, flow, the student, and RGB + flow averaged (two networks and flow at test)."""
-    rows = common.rows(study, {
-        "RGB": lambda split, seed: [single(study, split, seed)],
-        "Flow": lambda split, seed: [single(study, split, seed, "flow")],
-        "IMRS": lambda split, seed: [student(study, split, seed)],
-        "RGB+Flow": lambda split, seed: [single(study, split, seed), single(study, split, seed, "flow")],
+    rows = common.rows(parameters, {
+        "RGB": lambda split, seed: [single(parameters, split, seed)],
+        "Flow": lambda split, seed: [single(parameters, split, seed, "flow")],
+        "IMRS": lambda split, seed: [student(parameters, split, seed)],
+        "RGB+Flow": lambda split, seed: [single(parameters, split, seed), single(parameters, split, seed, "flow")],
     })  # fmt: skip
-    split = "mean" if len(study.splits) == 3 else "1"
+    split = "mean" if len(parameters.splits) == 3 else "1"
     return Table(
         "imrs_streams", "IMRS, Figure 4: single streams, the student, and two streams.",
         "Flow is better than RGB, and the student, which sees RGB alone, is better than both.",
-        "RGB", rows, published("imrs", "streams", study.dataset, split), "streams",
+        "RGB", rows, published("imrs", "streams", parameters.dataset, split), "streams",
     )  # fmt: skip
 
 

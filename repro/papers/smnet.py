@@ -5,9 +5,10 @@ available. Its claims are those of the abstract, that both excitations serve, an
 that these stand one a stage is our reading.
 """
 
-from repro.papers import common, resnets
-from repro.study import Study
-from repro.tables import Table, published
+from repro.evidence.tables import Table, published
+from repro.papers import recipes as common
+from repro.papers import resnet50 as resnets
+from repro.parameters import Parameters
 
 NETWORKS = {
     "TSN": resnets.BASELINES["TSN"],
@@ -19,11 +20,11 @@ NETWORKS = {
 }
 
 
-def ablation(study: Study) -> Table:
+def ablation(parameters: Parameters) -> Table:
     """Which of the two excitations, and in which stages. No number of the paper is available."""
-    rows = common.rows(study, resnets.systems(study, NETWORKS))
+    rows = common.rows(parameters, resnets.systems(parameters, NETWORKS))
     return Table(
         "smnet_ablation", "SMNet: spatio-temporal excitation, motion excitation, and the stages they stand in.",
         "Both excitations together, in all four stages, are better than TSN, than one of them, and than fewer stages.",
-        "SMNet", rows, published("resnets", "smnet", study.dataset, "1"), "smnet", protocol="TSM",
+        "SMNet", rows, published("resnet50", "smnet", parameters.dataset, "1"), "smnet", protocol="TSM",
     )  # fmt: skip

@@ -6,9 +6,10 @@ the fusion each serve. Every row is one network with two pathways, trained end t
 """
 
 from repro.config import Objective, Run
-from repro.papers import common, resnets
-from repro.study import Study
-from repro.tables import Table, published
+from repro.evidence.tables import Table, published
+from repro.papers import recipes as common
+from repro.papers import resnet50 as resnets
+from repro.parameters import Parameters
 
 DISTILLED = Objective(mutual=1.0, temperature=2.0)  # Hinton's form; the paper's weight and temperature are not known
 PLAIN = Objective()
@@ -23,20 +24,20 @@ NETWORKS = {
 }
 
 
-def run(study: Study, split: int, seed: int, system: str) -> Run:
+def run(parameters: Parameters, split: int, seed: int, system: str) -> Run:
     """One system of `NETWORKS`, its two pathways trained together."""
     arguments, objective = NETWORKS[system]
-    return resnets.run(study, split, seed, "stddcn", arguments, "rgb+flow", objective)
+    return resnets.run(parameters, split, seed, "stddcn", arguments, "rgb+flow", objective)
 
 
-def ablation(study: Study) -> Table:
+def ablation(parameters: Parameters) -> Table:
     """Connections, distillation, both; one way and two; dense and single. No number of the paper is available."""
     rows = common.rows(
-        study,
-        {label: lambda split, seed, label=label: [run(study, split, seed, label)] for label in NETWORKS},
+        parameters,
+        {label: lambda split, seed, label=label: [run(parameters, split, seed, label)] for label in NETWORKS},
     )
     return Table(
         "stddcn_ablation", "STDDCN: dense connections between two streams, and distillation from their fusion.",
         "Dense connections and distillation each make two streams better, and both together most.",
-        "two streams", rows, published("resnets", "stddcn", study.dataset, "1"), "stddcn", protocol="TSM",
+        "two streams", rows, published("resnet50", "stddcn", parameters.dataset, "1"), "stddcn", protocol="TSM",
     )  # fmt: skip

@@ -4,9 +4,10 @@
 excitation and feature enhancement each add to the network.
 """
 
-from repro.papers import common, resnets
-from repro.study import Study
-from repro.tables import Table, published
+from repro.evidence.tables import Table, published
+from repro.papers import recipes as common
+from repro.papers import resnet50 as resnets
+from repro.parameters import Parameters
 
 NETWORKS = {
     "TSN": resnets.BASELINES["TSN"],
@@ -17,11 +18,11 @@ NETWORKS = {
 }
 
 
-def ablation(study: Study) -> Table:
+def ablation(parameters: Parameters) -> Table:
     """The parts one after the other. No number is available."""
-    rows = common.rows(study, resnets.systems(study, NETWORKS))
+    rows = common.rows(parameters, resnets.systems(parameters, NETWORKS))
     return Table(
         "stme_ablation", "STME: shift, spatiotemporal excitation, motion excitation, feature enhancement.",
         "Every part adds to those above it.",
-        "shift (TSM)", rows, published("resnets", "stme", study.dataset, "1"), "stme", protocol="TSM",
+        "shift (TSM)", rows, published("resnet50", "stme", parameters.dataset, "1"), "stme", protocol="TSM",
     )  # fmt: skip

@@ -4,9 +4,10 @@
 and self-attention each add to the network.
 """
 
-from repro.papers import common, resnets
-from repro.study import Study
-from repro.tables import Table, published
+from repro.evidence.tables import Table, published
+from repro.papers import recipes as common
+from repro.papers import resnet50 as resnets
+from repro.parameters import Parameters
 
 NETWORKS = {
     "TSN": resnets.BASELINES["TSN"],
@@ -17,11 +18,11 @@ NETWORKS = {
 }
 
 
-def ablation(study: Study) -> Table:
+def ablation(parameters: Parameters) -> Table:
     """Which of the two parts, and the number of groups. No number is available."""
-    rows = common.rows(study, resnets.systems(study, NETWORKS))
+    rows = common.rows(parameters, resnets.systems(parameters, NETWORKS))
     return Table(
         "stmsa_ablation", "STMSA: grouped spatiotemporal multi-scale convolution and self-attention.",
         "Both together are better than either and than TSN.",
-        "STMSA (both, 4 groups)", rows, published("resnets", "stmsa", study.dataset, "1"), "stmsa", protocol="TSM",
+        "STMSA (both, 4 groups)", rows, published("resnet50", "stmsa", parameters.dataset, "1"), "stmsa", protocol="TSM",
     )  # fmt: skip

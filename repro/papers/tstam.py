@@ -21,9 +21,9 @@ what the text states: gains where it gives them, else which row is better. Read 
 from typing import Any
 
 from repro.config import Model, Objective, Optimisation, Run
-from repro.papers import common
-from repro.study import Study
-from repro.tables import Table, published
+from repro.evidence.tables import Table, published
+from repro.papers import recipes as common
+from repro.parameters import Parameters
 
 SEGMENTS, HEADS = 6, 4
 SHARES = (1.0, 3.0)  # RGB : flow, section 4.3.3
@@ -79,31 +79,33 @@ PAPER_STREAMS = {  # section 4.2; dropout, scales and bounds as TSN
 }
 
 
-def _run(study: Study, split: int, seed: int, modality: str, segments: int, network: str, more: dict[str, Any]) -> Run:
-    preset = common.preset(study, PRESETS)
-    data, model, optimisation = PAPER_STREAMS[modality] if study.profile == "paper" else ({}, {}, {})
-    start = common.pretrained(study, modality, preset["optimisation"]["lr"], "a public BN-Inception of ImageNet")
-    clips = common.clips(study, split, modality, **{**preset["data"], **data, "frames": segments})
+def _run(
+    parameters: Parameters, split: int, seed: int, modality: str, segments: int, network: str, more: dict[str, Any]
+) -> Run:
+    preset = common.preset(parameters, PRESETS)
+    data, model, optimisation = PAPER_STREAMS[modality] if parameters.profile == "paper" else ({}, {}, {})
+    start = common.pretrained(parameters, modality, preset["optimisation"]["lr"], "a public BN-Inception of ImageNet")
+    clips = common.clips(parameters, split, modality, **{**preset["data"], **data, "frames": segments})
     return Run(
-        study.profile, seed, clips, Model(network, {**preset["model"], **model, **more}), Objective(),
-        Optimisation(**{**preset["optimisation"], **optimisation, **start}), common.precision(study),
+        parameters.profile, seed, clips, Model(network, {**preset["model"], **model, **more}), Objective(),
+        Optimisation(**{**preset["optimisation"], **optimisation, **start}), common.precision(parameters),
     )  # fmt: skip
 
 
 def stream(
-    study: Study, split: int, seed: int, modality: str = "rgb",
+    parameters: Parameters, split: int, seed: int, modality: str = "rgb",
     segments: int = SEGMENTS, heads: int = HEADS, excitation: str = "se",
 ) -> Run:  # fmt: skip
     """One stream of T-STAM, trained with cross-entropy."""
-    attention = common.preset(study, PRESETS)["attention"]
+    attention = common.preset(parameters, PRESETS)["attention"]
     return _run(
-        study, split, seed, modality, segments, "tstam", {**attention, "heads": heads, "excitation": excitation}
+        parameters, split, seed, modality, segments, "tstam", {**attention, "heads": heads, "excitation": excitation}
     )
 
 
-def tsn(study: Study, split: int, seed: int, modality: str = "rgb", excitation: str = "none") -> Run:
+def tsn(parameters: Parameters, split: int, seed: int, modality: str = "rgb", excitation: str = "none") -> Run:
     """One stream of the baseline, TSN on BN-Inception, trained and tested as T-STAM is."""
-    return _run(study, split, seed, modality, SEGMENTS, "tsn", {"excitation": excitation})
+    return _run(parameters, split, seed, modality, SEGMENTS, "tsn", {"excitation": excitation})
 
 
 def both(of: Any, **options: Any) -> Any:
@@ -111,50 +113,51 @@ def both(of: Any, **options: Any) -> Any:
     return lambda split, seed: [of(split=split, seed=seed, modality=m, **options) for m in ("rgb", "flow")]
 
 
-def segments(study: Study) -> Table:
+def segments(parameters: Parameters) -> Table:
     """Fig. 6, HMDB51-1, appearance stream: accuracy grows from 3 to 6 segments. Its values are not available."""
     rows = common.rows(
-        study,
-        {f"{n} segments": lambda split, seed, n=n: [stream(study, split, seed, segments=n)] for n in (3, 4, 5, 6)},
+        parameters,
+        {f"{n} segments": lambda split, seed, n=n: [stream(parameters, split, seed, segments=n)] for n in (3, 4, 5, 6)},
     )
     return Table(
         "tstam_segments", "T-STAM, Figure 6: how many segments a video is sampled in.",
         "Six segments are better than fewer.",
-        "6 segments", rows, published("tstam", "segments", study.dataset, "1"), "ablation_segments",
+        "6 segments", rows, published("tstam", "segments", parameters.dataset, "1"), "ablation_segments",
     )  # fmt: skip
 
 
-def attention_heads(study: Study) -> Table:
+def attention_heads(parameters: Parameters) -> Table:
     """Fig. 7, HMDB51-1: accuracy grows up to 4 spatial attention models and falls with 5. No values available."""
     rows = common.rows(
-        study, {f"l = {n}": lambda split, seed, n=n: [stream(study, split, seed, heads=n)] for n in (1, 2, 3, 4, 5)}
+        parameters,
+        {f"l = {n}": lambda split, seed, n=n: [stream(parameters, split, seed, heads=n)] for n in (1, 2, 3, 4, 5)},
     )
     return Table(
         "tstam_heads", "T-STAM, Figure 7: how many spatial attention models look at a frame.",
         "Four are better than fewer, and than five.",
-        "l = 4", rows, published("tstam", "heads", study.dataset, "1"), "ablation_attention_heads",
+        "l = 4", rows, published("tstam", "heads", parameters.dataset, "1"), "ablation_attention_heads",
     )  # fmt: skip
 
 
-def fusion_weights(study: Study) -> Table:
+def fusion_weights(parameters: Parameters) -> Table:
     """Section 4.3.3: the weights of the two streams' probabilities; needs no training beyond the two streams."""
-    of = both(lambda **given: stream(study, **given))
+    of = both(lambda **given: stream(parameters, **given))
     labels = {f"{a} : {b}": (a, b) for a, b in RATIOS}
-    rows = common.rows(study, {label: of for label in labels}, shares=labels)
+    rows = common.rows(parameters, {label: of for label in labels}, shares=labels)
     return Table(
         "tstam_fusion", "T-STAM, section 4.3.3: weights of the appearance and the motion stream (RGB : flow).",
         "1 : 3 is better than the other weights; flow alone is better than RGB alone.",
-        "1 : 3", rows, published("tstam", "fusion", study.dataset, "1"), "ablation_fusion_weights",
+        "1 : 3", rows, published("tstam", "fusion", parameters.dataset, "1"), "ablation_fusion_weights",
     )  # fmt: skip
 
 
-def channel_attention(study: Study) -> Table:
+def channel_attention(parameters: Parameters) -> Table:
     """Section 4.3.4: SE on TSN gains 0.2 points on UCF101 and 1.3 on HMDB51."""
     rows = common.rows(
-        study,
+        parameters,
         {
-            "TSN": both(lambda **given: tsn(study, **given)),
-            "TSN+SE": both(lambda **given: tsn(study, excitation="se", **given)),
+            "TSN": both(lambda **given: tsn(parameters, **given)),
+            "TSN+SE": both(lambda **given: tsn(parameters, excitation="se", **given)),
         },
         shares={"TSN": SHARES, "TSN+SE": SHARES},
         weighted=True,
@@ -162,22 +165,22 @@ def channel_attention(study: Study) -> Table:
     return Table(
         "tstam_channel_attention", "T-STAM, section 4.3.4: squeeze-and-excitation in TSN.",
         "SE makes TSN better: by 0.2 points on UCF101 and 1.3 on HMDB51.",
-        "TSN", rows, published("tstam", "channel_attention", study.dataset, "mean"), "ablation_channel_attention",
+        "TSN", rows, published("tstam", "channel_attention", parameters.dataset, "mean"), "ablation_channel_attention",
     )  # fmt: skip
 
 
-def systems(study: Study) -> Table:
+def systems(parameters: Parameters) -> Table:
     """Sections 4.3.4 and 4.3.5: the streams, their fusion, the parts that make T-STAM, and TSN."""
     shares = {label: SHARES for label in ("TSN", "TSN+SE", "T-STAM without SE", "T-STAM")}
     rows = common.rows(
-        study,
+        parameters,
         {
-            "RGB": lambda split, seed: [stream(study, split, seed)],
-            "Flow": lambda split, seed: [stream(study, split, seed, "flow")],
-            "TSN": both(lambda **given: tsn(study, **given)),
-            "TSN+SE": both(lambda **given: tsn(study, excitation="se", **given)),
-            "T-STAM without SE": both(lambda **given: stream(study, excitation="none", **given)),
-            "T-STAM": both(lambda **given: stream(study, **given)),
+            "RGB": lambda split, seed: [stream(parameters, split, seed)],
+            "Flow": lambda split, seed: [stream(parameters, split, seed, "flow")],
+            "TSN": both(lambda **given: tsn(parameters, **given)),
+            "TSN+SE": both(lambda **given: tsn(parameters, excitation="se", **given)),
+            "T-STAM without SE": both(lambda **given: stream(parameters, excitation="none", **given)),
+            "T-STAM": both(lambda **given: stream(parameters, **given)),
         },
         shares=shares,
         weighted=True,
@@ -185,5 +188,5 @@ def systems(study: Study) -> Table:
     return Table(
         "tstam_systems", "T-STAM, section 4.3.5: its streams, its parts, and TSN.",
         "T-STAM is better than TSN, and SE adds to both (the paper: means over three splits).",
-        "TSN", rows, published("tstam", "systems", study.dataset, "mean"), "tstam",
+        "TSN", rows, published("tstam", "systems", parameters.dataset, "mean"), "tstam",
     )  # fmt: skip

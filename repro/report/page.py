@@ -11,10 +11,10 @@ import jinja2
 from nbconvert.filters import markdown2html
 
 from repro import notebooks, paths
-from repro.models.cost import published_models
+from repro.evidence.tables import NOT_AVAILABLE
+from repro.models.tools.cost import published_models
 from repro.report import evidence, pictures, runs
 from repro.report.evidence import Table
-from repro.tables import NOT_AVAILABLE
 
 TIERS = {
     "exact": "counts of parameters and multiply-adds, to the last digit; where a paper's figure differs, it says so",

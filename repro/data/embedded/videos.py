@@ -1,0 +1,262 @@
+"""The embedded data set: a little figure doing exercises, written as real video files in HMDB51's layout.
+
+Twelve classes in six pairs. Five pairs differ only in the direction of time: the second of a pair is drawn as the first
+and its frames are reversed, so neither one frame nor an unordered set of frames can tell them apart. The
+sixth moves alike and differs in a pose that does not move (seated or standing): frames show it, flow hardly does.
+
+Appearance misleads: in the training pool a clip wears its class's own palette with probability `bias`; otherwise, and
+in the test pool always, one of all palettes at random. The n-th clips of all classes share everything else (texture of
+the scene, skin, hair, sleeves) and come from one source, the first part of their file names; a source, like a film in
+HMDB51, has several such scenes, and lies in one pool.
+
+`step_left` and `step_right`, `lean_left` and `lean_right` are mirror images: train without horizontal flips.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import joblib
+import numpy as np
+from joblib.externals.loky import get_reusable_executor
+
+from repro.data.embedded.person import SUPERSAMPLING, backdrop, clothes, colour, draw, poses
+from repro.errors import ReproError, unknown
+from repro.paths import atomic
+
+CLASSES = (
+    "arms_close", "arms_open", "clap", "crouch", "lean_left", "lean_right",
+    "lower_arms", "raise_arms", "rise", "sit_clap", "step_left", "step_right",
+)  # fmt: skip
+TIME_PAIRS = (
+    ("arms_open", "arms_close"),
+    ("crouch", "rise"),
+    ("lean_right", "lean_left"),
+    ("raise_arms", "lower_arms"),
+    ("step_right", "step_left"),
+)  # the second is the first with its frames reversed
+POSE_PAIRS = (("clap", "sit_clap"),)  # the same movement in another pose
+POOLS = ("train", "test")
+SPLITS = (1, 2, 3)
+
+_FORWARD = {backward: forward for forward, backward in TIME_PAIRS}
+_VERSION = 1  # of the drawing: raise it when the same options draw other frames
+# HMDB51's style: full body (f), camera moves (cm), one person (np1), from the front (fr), quality good (goo)
+_NAME = re.compile(r"(train|test)(\d+)_([a-z_]+)_f_cm_np1_fr_goo_(\d+)\.avi")
+_QUALITY = 98
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """What to draw. The defaults give each split 576 training and 384 test clips of 12 classes."""
+
+    seed: int = 0
+    classes: tuple[str, ...] = CLASSES
+    sources: int = 24  # of each pool; a split trains on two thirds of the one and tests on a third of the other
+    train: int = 72  # clips a class in the training pool
+    test: int = 96  # clips a class in the test pool
+    frames: int = 10  # of the shortest clip; some have up to a quarter more
+    side: int = 48  # short side in pixels; the long one is 4/3 of it
+    bias: float = 0.3  # probability that a training clip wears its class's palette
+
+    def __post_init__(self):
+        for name in self.classes:
+            if name not in CLASSES:
+                raise unknown("synthetic class", name, CLASSES)
+        if self.classes != tuple(sorted(set(self.classes))) or len(self.classes) < 2:
+            raise ReproError(f"classes are {self.classes}, but must be at least two, in alphabetical order, each once")
+        for name in ("seed", "sources", "train", "test", "frames", "side"):
+            if type(getattr(self, name)) is not int:
+                raise ReproError(f"Synthetic.{name} is {getattr(self, name)!r}, but must be a whole number")
+        rules = (
+            ("seed", self.seed >= 0, "zero or positive"),
+            ("sources", self.sources >= 3 and self.sources % 3 == 0, "a multiple of 3, one third for each split"),
+            ("train", self.train >= 1 and self.train % self.sources == 0, f"a multiple of sources, {self.sources}"),
+            ("test", self.test >= 1 and self.test % self.sources == 0, f"a multiple of sources, {self.sources}"),
+            ("frames", self.frames >= 8, "at least 8"),
+            ("side", self.side >= 24 and self.side % 6 == 0, "a multiple of 6 from 24 up"),
+            ("bias", 0 <= self.bias <= 1, "a probability"),
+        )
+        for name, holds, rule in rules:
+            if not holds:
+                raise ReproError(f"Synthetic.{name} is {getattr(self, name)!r}, but must be {rule}")
+
+
+def _camera(count: int, unit: float, rng: np.random.Generator) -> np.ndarray:
+    """(count, 2, 3) affine maps: shake and slow drift in units of `unit` pixels, a little roll and zoom."""
+    t = np.arange(count) - (count - 1) / 2
+    x, y, roll, zoom = (
+        sum(a * np.sin(2 * np.pi * (t / rng.uniform(5, 20) + rng.random())) for a in rng.uniform(0.1, 0.6, 2))
+        for _ in range(4)
+    )
+    x, y = (unit * (shake + rng.uniform(-0.12, 0.12) * t) for shake in (x, y))
+    cos, sin = (1 + 0.01 * zoom) * np.cos(0.012 * roll), (1 + 0.01 * zoom) * np.sin(0.012 * roll)
+    return np.stack([np.stack([cos, -sin, x], 1), np.stack([sin, cos, y], 1)], 1)
+
+
+def palette_of(class_name: str, options: Synthetic, index: int, pool: str) -> int:
+    """Which of the twelve palettes a clip wears; palette k belongs to class k."""
+    own = CLASSES.index(class_name)
+    rng = np.random.default_rng((options.seed, POOLS.index(pool), 2, own, index))
+    biased = rng.random() < options.bias and pool == "train"
+    return own if biased else int(rng.integers(len(CLASSES)))
+
+
+def _clip(name: str, options: Synthetic, index: int, pool: str, masked: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    key = (options.seed, POOLS.index(pool))
+    look = np.random.default_rng((*key, 0, index))  # not of the class: every class has a clip with this scene and actor
+    rng = np.random.default_rng((*key, 1, CLASSES.index(name), index))
+    count = int(rng.integers(options.frames, options.frames * 5 // 4 + 1))
+    height, width, large = options.side, options.side * 4 // 3, SUPERSAMPLING * options.side
+    size = (large * 4 // 3, large)  # of the canvas: W, H
+
+    hue = palette_of(name, options, index, pool) / len(CLASSES) + rng.uniform(-0.03, 0.03)
+    wears = clothes(hue, look)
+    dark, bright = np.array(colour(hue, 0.6, 0.4)), np.array(colour(hue + 0.08, 0.35, 0.93))
+    ramp = np.clip(rng.uniform(0.75, 1.1) * np.linspace(dark, bright, 256), 0, 255).astype(np.uint8)
+    grey = backdrop(look, (round(1.35 * size[1]), round(1.35 * size[0])))[:, :: rng.choice((-1, 1))]
+    scene = ramp[(255 * grey).astype(np.uint8)]  # (H', W', 3), larger than the canvas
+
+    stature = rng.uniform(0.76, 0.92) * large
+    stands = rng.uniform((-0.07, 0.03), (0.07, 0.09)) * size  # pelvis, from the centre
+    looks = rng.uniform(-0.1, 0.1, 2) * size - np.array(scene.shape[1::-1]) / 2  # the scene's corner, from the centre
+    moves = poses(_FORWARD.get(name, name), count, rng)
+    frames = np.empty((count, height, width, 3), np.uint8)
+    mask = np.empty((count, height, width), bool) if masked else None
+    for t, (pose, view) in enumerate(zip(moves, _camera(count, large / 48, rng), strict=True)):
+        turn, origin = view[:, :2], view[:, 2] + np.array(size) / 2
+        to_canvas = np.column_stack([turn, turn @ looks + origin])
+        canvas = cv2.warpAffine(scene, to_canvas, size, borderMode=cv2.BORDER_REFLECT)
+        body = np.column_stack([turn * stature, turn @ stands + origin])
+        draw(canvas, pose, body, wears)
+        frames[t] = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
+        if masked:
+            silhouette = np.zeros_like(canvas)
+            draw(silhouette, pose, body, None)
+            mask[t] = cv2.resize(silhouette[..., 0], (width, height), interpolation=cv2.INTER_AREA) > 127
+    if name in _FORWARD:
+        frames, mask = frames[::-1], mask[::-1] if masked else None
+    return frames, mask
+
+
+def render(class_name: str, options: Synthetic, index: int, pool: str) -> tuple[np.ndarray, np.ndarray]:
+    """One clip as `write` draws it, before compression: RGB uint8 (T, H, W, 3) and the figure's mask, bool (T, H, W).
+
+    `index` counts the clips of the class in the pool ("train" or "test"), from 0.
+    """
+    if class_name not in options.classes:
+        raise unknown("synthetic class", class_name, options.classes)
+    if pool not in POOLS:
+        raise unknown("pool", pool, POOLS)
+    if not 0 <= index < getattr(options, pool):
+        raise ReproError(f"clip {index} of {class_name}: the {pool} pool has {getattr(options, pool)} clips a class")
+    return _clip(class_name, options, index, pool, masked=True)
+
+
+def clip_name(class_name: str, options: Synthetic, index: int, pool: str) -> str:
+    """File name in HMDB51's style, <source>_<class>_..._<n>.avi."""
+    source, n = divmod(index, getattr(options, pool) // options.sources)
+    return f"{pool}{source:02d}_{class_name}_f_cm_np1_fr_goo_{n}.avi"
+
+
+def mask_of(where: Path | str | Synthetic, clip: str) -> np.ndarray:
+    """Where the figure is in the clip of this file name: bool (T, H, W). `where`: the written folder, or its options."""
+    options = where if isinstance(where, Synthetic) else read_options(Path(where))
+    match = _NAME.fullmatch(Path(clip).name)
+    if match is None:
+        raise ReproError(f"{clip!r} is not the name of a synthetic clip, such as train00_clap_f_cm_np1_fr_goo_0.avi")
+    pool, source, class_name, n = match.groups()
+    each = getattr(options, pool) // options.sources
+    if int(n) >= each:
+        raise ReproError(f"{clip!r}: a source of the {pool} pool has {each} clips a class")
+    return render(class_name, options, int(source) * each + int(n), pool)[1]
+
+
+def read_options(root: Path) -> Synthetic:
+    """The options that `write` was called with for this folder."""
+    try:
+        told = json.loads((root / "synthetic.json").read_text())["options"]
+    except FileNotFoundError:
+        raise ReproError(f"no synthetic.json in {root}: write the embedded data set there first") from None
+    return Synthetic(**{**told, "classes": tuple(told["classes"])})
+
+
+def write(root: Path | str, options: Synthetic = Synthetic(), jobs: int = 1) -> Path:
+    """Writes HMDB51's layout below `root`, which it returns.
+
+    hmdb51_org/<class>/*.avi, testTrainMulti_7030_splits/<class>_test_split{1,2,3}.txt, and synthetic.json, which holds
+    the options and, once all is written, a hash of the content. The same options give the same bytes, about 90 MB in
+    10 s on one core by default; `jobs` processes share the drawing. Killed, the next call goes on with the missing
+    files; finished, it returns at once. ReproError if the folder holds the set with other options.
+    """
+    root = Path(root)
+    marker = root / "synthetic.json"
+    told = {"version": _VERSION, "options": json.loads(json.dumps(dataclasses.asdict(options)))}
+    if marker.exists():
+        found = json.loads(marker.read_text())
+        if {k: found.get(k) for k in told} != told:
+            raise ReproError(f"{root} holds another embedded set ({found}): delete it, or give another root")
+        if found["sha256"]:
+            return root
+    with atomic(marker) as part:  # not finished yet, but already taken by these options
+        part.write_text(json.dumps({**told, "sha256": None}, indent=1))
+    todo = [(c, i, pool) for c in options.classes for pool in POOLS for i in range(getattr(options, pool))]
+    chunks = [todo[i : i + 48] for i in range(0, len(todo), 48)]
+    drawn = joblib.Parallel(n_jobs=jobs)(joblib.delayed(_write_clips)(root, options, chunk) for chunk in chunks)
+    # these workers have no torch; growing when the next work loads it, they would be reported as leaking
+    get_reusable_executor().shutdown()
+    digest = hashlib.sha256("".join(h for chunk in drawn for h in chunk).encode())
+    for name, text in _split_files(options).items():
+        digest.update(text.encode())
+        with atomic(root / "testTrainMulti_7030_splits" / name) as part:
+            part.write_text(text)
+    with atomic(marker) as part:
+        part.write_text(json.dumps({**told, "sha256": digest.hexdigest()}, indent=1))
+    return root
+
+
+def _write_clips(root: Path, options: Synthetic, clips: list[tuple[str, int, str]]) -> list[str]:
+    """Writes those of `clips` that are missing; returns the sha256 of each one's bytes."""
+    hashes = []
+    for class_name, index, pool in clips:
+        path = root / "hmdb51_org" / class_name / clip_name(class_name, options, index, pool)
+        if not path.exists():
+            frames, _ = _clip(class_name, options, index, pool, masked=False)
+            with atomic(path) as part:
+                _write_video(part, frames)
+        hashes.append(hashlib.sha256(path.read_bytes()).hexdigest())
+    return hashes
+
+
+def _write_video(path: Path, frames: np.ndarray) -> None:
+    """(T, H, W, 3) RGB as motion JPEG, by OpenCV's own writer, since it takes a quality. It wants names ending in .avi."""
+    movie = path.with_suffix(".avi")
+    motion_jpeg = cv2.VideoWriter_fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(movie), cv2.CAP_OPENCV_MJPEG, motion_jpeg, 25, frames.shape[2:0:-1])
+    if not writer.isOpened() or not writer.set(cv2.VIDEOWRITER_PROP_QUALITY, _QUALITY):
+        raise ReproError(f"OpenCV cannot write motion JPEG to {movie}: is the folder writable, and the disk not full?")
+    for frame in frames:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    writer.release()
+    movie.replace(path)
+
+
+def _split_files(options: Synthetic) -> dict[str, str]:
+    """HMDB51's split files: 1 is training, 2 test, 0 neither. Sources are dealt to the splits in turn: a split tests on
+    its own of the test pool and trains on the others' of the training pool.
+    """
+    files = {}
+    for split in SPLITS:
+        for name in options.classes:
+            lines = []
+            for pool in POOLS:
+                for index in range(getattr(options, pool)):
+                    held_out = index // (getattr(options, pool) // options.sources) % 3 == split - 1
+                    part = (0 if held_out else 1) if pool == "train" else (2 if held_out else 0)
+                    lines.append(f"{clip_name(name, options, index, pool)} {part} \n")
+            files[f"{name}_test_split{split}.txt"] = "".join(lines)
+    return files

@@ -1,0 +1,86 @@
+"""Clips of a run, for looking at: the frames and flow that its network sees, and what it makes of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from repro import execute, metrics
+from repro.config import Run
+from repro.data import store
+from repro.data.catalog import Catalog
+from repro.data.clips import ClipDataset, collate, recipe_of, store_folder
+from repro.data.flow import methods as flow
+from repro.errors import ReproError
+from repro.evaluate import Scores
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A stored video. frames: (T, H, W, 3) uint8 RGB; flows: (T-1, H, W, 2) float32 pixels; label: its class number."""
+
+    name: str
+    frames: np.ndarray
+    flows: np.ndarray
+    label: int
+
+
+def catalog(run: Run) -> Catalog:
+    """The table of clips of a run."""
+    return execute.load_catalog(run.data)
+
+
+def _packed(run: Run, name: str) -> store.Packed:
+    return store.open_packed(store.packed_path(store_folder(run.data), name), recipe_of(run.data))
+
+
+def read(run: Run, name: str) -> Clip:
+    """A whole video from the store, by its name in the catalog."""
+    table = catalog(run).table.set_index("clip")
+    if name not in table.index:
+        raise ReproError(f"no clip {name!r} in {run.data.dataset}; its names stand in the catalog's table")
+    packed = _packed(run, name)
+    flows = np.stack(packed.flow(range(packed.frames - 1)))
+    bound = packed.header["recipe"]["bound"]
+    frames = np.stack(packed.rgb(range(packed.frames)))
+    return Clip(name, frames, flow.dequantise(flows, bound), int(table.loc[name, "label"]))
+
+
+def test_clip(run: Run, number: int) -> Clip:
+    """The `number`-th test video, counted round the test part."""
+    names = catalog(run).part("test")["clip"]
+    return read(run, names.iloc[number % len(names)])
+
+
+def training_clip(run: Run, number: int, epoch: int) -> np.ndarray:
+    """(T, S, S, 3): what the network would see of the `number`-th training video in an epoch."""
+    data = ClipDataset(catalog(run), "train", run.data, ("rgb",), run.seed)
+    data.epoch = epoch
+    return data[number]["rgb"]
+
+
+def predict(run: Run, clip: Clip) -> np.ndarray:
+    """(K,) probabilities that a finished run gives a test video, by the run's view protocol."""
+    data = ClipDataset(catalog(run), "test", run.data, (run.data.modality,))
+    video = data.table.index[data.table["clip"] == clip.name][0]
+    items = [data[i] for i, view in enumerate(data.views) if view.video == video]
+    with torch.inference_mode():
+        logits = execute.trained(run)(collate(items)[run.data.modality]).logits.numpy()  # (views, K)
+    scores = Scores(logits, np.zeros(len(logits), int), np.array([clip.label]), run.data.average)
+    return metrics.softmax(scores.videos())[0]
+
+
+def storage(run: Run) -> pd.DataFrame:
+    """How many clips, frames and bytes the store holds for a run's catalog, and how they were made."""
+    clips = [_packed(run, name) for name in catalog(run).table["clip"]]
+    frames, size = sum(c.frames for c in clips), sum(c.path.stat().st_size for c in clips)
+    facts = {
+        "clips": len(clips),
+        "frames": frames,
+        "MB": round(size / 1e6, 1),
+        "kB a frame with its flow": round(size / frames / 1e3, 1),
+        "short side": run.data.side,
+        "flow": str(clips[0].header["recipe"]["flow"]),
+    }
+    return pd.DataFrame({"store": facts})

@@ -1,0 +1,211 @@
+"""Checkpoints: the public ones, by file, and our own, which carry their list of classes.
+
+Files are read with `weights_only=True`: a file that would run code is refused. A load that fails changes nothing.
+"""
+
+import pickle
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repro.errors import ReproError
+from repro.models.layers.excitation import ChannelExcitation, SqueezeExcitation
+from repro.paths import atomic
+
+FORMAT = "repro weights 1"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of each tensor; `str(report)` says it in one line."""
+
+    path: Path
+    taken: tuple[str, ...]  # of the network, now as in the file
+    fresh: tuple[str, ...]  # of the network, left as initialised
+    ignored: tuple[str, ...]  # of the file, not used
+    head: str  # what the head is now
+    stem: str = ""  # what was done to the first convolution, if anything
+
+    def __str__(self) -> str:
+        fresh = _parts([name.removeprefix("base_model.") for name in self.fresh])
+        return (
+            f"{self.path.name}: {len(self.taken)} tensors taken ({_parts(self.taken)}); "
+            f"fresh: {fresh or 'none'}; ignored: {_parts(self.ignored) or 'none'}; {self.head}{self.stem and '; ' + self.stem}"
+        )
+
+
+def _parts(names: Sequence[str]) -> str:
+    """conv1 1, bn1 4, ...: the names' first components, counted."""
+    return ", ".join(f"{part} {n}" for part, n in Counter(name.split(".")[0] for name in names).items())
+
+
+def load_public(model: nn.Module, path: str | Path) -> Report:
+    """Loads a public checkpoint and reports what became of each tensor.
+
+    Hara's and MARS's 3D ResNeXt: {"arch": "resnext-101", "state_dict": {"module.conv1...": ...}}. BN-Inception, from
+    ImageNet or from TSN on Kinetics: tensors by name, alone or under "state_dict"; the names with or without "module."
+    and "base_model.", the head called fc, last_linear or new_fc, BatchNorm's tensors (C,) or, in old files, (1, C).
+
+    All tensors must fit by name and shape, with these exceptions. Tensors of layers that the network has other layers for,
+    and lists as `replaced` (STMSA's 3x3 convolutions), are ignored. Excitations start fresh, as do the parts listed as
+    `fresh` (T-STAM's attention, and its head, whose input is another): the public networks have none. A head
+    for another number of classes is ignored, and the network's own starts fresh; one for the same number is taken, and
+    the report says that only the number is known to agree, since these files name no classes. BatchNorm's step
+    counters, which old files lack, play no role.
+
+    A file for RGB starts a 2-D network for flow by `cross_modality`, as TSN does. The 3-D networks take files of their
+    own modality only: their authors publish flow networks, and a stem averaged over RGB has never seen motion.
+
+    Raises ReproError naming the file for a missing, damaged or unsafe file, another architecture, tensors that do not
+    fit.
+    """
+    path = Path(path)
+    content = _read(path)
+    state = content.get("state_dict", content)
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ReproError(f"{path} has no state_dict of tensors; give one of the public checkpoints")
+    arch = content.get("arch", model.arch)
+    if arch != model.arch:
+        raise ReproError(f"{path} holds a {arch!r}, but this network is a {model.arch!r}; choose another")
+    own = model.state_dict()
+    state = _under_own_names(state, own)
+    if not own.keys() & state.keys():
+        raise ReproError(f"{path}: none of its {len(state)} tensors has a name of this network")
+    state, stem = _fit_stem(model, own, state)
+    replaced = tuple(
+        k for k in state if k not in own and any(f".{part}." in k for part in getattr(model, "replaced", ()))
+    )
+    state = {k: v for k, v in state.items() if k not in replaced}
+    excited = [n for n, m in model.named_modules() if isinstance(m, ChannelExcitation | SqueezeExcitation)]
+    new = tuple(f"{part}." for part in (*excited, *getattr(model, "fresh", ())))
+    optional = {k for k in own if k.startswith(new) or k.endswith("num_batches_tracked")}
+    classes = len(own["fc.bias"])
+    theirs = state["fc.bias"].numel() if "fc.bias" in state else None
+    taken = theirs == classes and "fc.bias" not in optional
+    ignored = replaced
+    if not taken:
+        ignored += tuple(k for k in state if k.startswith("fc."))
+        state = {k: v for k, v in state.items() if k not in ignored}
+        optional |= {"fc.weight", "fc.bias"}
+    _check_fit(path, own, state, optional)
+    model.load_state_dict(own | state)
+    if taken:
+        said = f"head taken: {classes} classes in both, but the file names none: check that they are the same"
+    else:
+        said = f"head fresh: {classes} classes, " + (f"the file's {theirs} ignored" if theirs else "the file has none")
+    fresh = tuple(k for k in own if k not in state and not k.endswith("num_batches_tracked"))
+    return Report(path, tuple(state), fresh, ignored, said, stem)
+
+
+def cross_modality(weight: Tensor, channels: int) -> Tensor:
+    """TSN's start for a flow stream from RGB: the kernel (O, 3, h, w)'s mean over its inputs, for each of `channels`."""
+    return weight.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1)  # (O, 1, h, w) -> (O, channels, h, w)
+
+
+def _fit_stem(model: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """The file's tensors with the first 2-D convolution made for this network's input, and what was done, in words."""
+    name = next((f"{n}.weight" for n, m in model.named_modules() if isinstance(m, nn.Conv2d)), "")
+    channels = own[name].shape[1] if name else 3
+    if name not in state or channels == 3 or state[name].shape[1] != 3:
+        return state, ""
+    said = f"stem by cross-modality: mean over the file's 3 input channels, repeated for {channels}"
+    return state | {name: cross_modality(state[name], channels)}, said
+
+
+def _under_own_names(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The file's tensors under the network's names where it has them, and BatchNorm's (1, C) of old files as (C,)."""
+    names, renamed = {_plain(name): name for name in own}, {}
+    for name, value in state.items():
+        plain = _plain(name)
+        name = names.get(plain, plain)
+        old = name in own and own[name].dim() == 1 and value.dim() == 2 and len(value) == 1
+        renamed[name] = value[0] if old else value
+    return renamed
+
+
+def _plain(name: str) -> str:
+    """A tensor's name without the wrappers that DataParallel and TSN put around the network; a head is always fc."""
+    name = name.removeprefix("module.").removeprefix("base_model.")
+    for head in ("last_linear.", "new_fc."):
+        name = f"fc.{name.removeprefix(head)}" if name.startswith(head) else name
+    return name
+
+
+def save_weights(path: str | Path, model: nn.Module, labels: Sequence[str], meta: dict[str, Any]) -> None:
+    """Writes a network's tensors, its class names in the order of its outputs, and plain values; atomically."""
+    path = Path(path)
+    content = {
+        "format": FORMAT,
+        "labels": list(labels),
+        "meta": meta,
+        "state_dict": {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()},
+    }
+    with atomic(path) as part:
+        torch.save(content, part)
+
+
+def load_weights(path: str | Path, model: nn.Module, labels: Sequence[str]) -> dict[str, Any]:
+    """Loads what `save_weights` wrote into a network whose outputs mean `labels`; returns the stored `meta`.
+
+    Raises ReproError naming the file if its classes are others, or in another order, even if there are as many; if a
+    tensor does not fit; and if the file is missing, damaged, unsafe or not written by `save_weights`.
+    """
+    path = Path(path)
+    content = read_weights(path)
+    theirs, labels = content["labels"], list(labels)
+    if theirs != labels:
+        at = next((i for i, (a, b) in enumerate(zip(theirs, labels, strict=False)) if a != b), None)
+        what = (
+            "one list continues the other" if at is None else f"class {at} is {theirs[at]!r} there, {labels[at]!r} here"
+        )
+        raise ReproError(
+            f"{path} was trained on other classes ({len(theirs)}, here {len(labels)}: {what}); use it with its own"
+        )
+    _check_fit(path, model.state_dict(), content["state_dict"], optional=set())
+    model.load_state_dict(content["state_dict"])
+    return content["meta"]
+
+
+def read_weights(path: str | Path) -> dict[str, Any]:
+    """What `save_weights` wrote: labels, meta, state_dict. Raises ReproError for any other file."""
+    path = Path(path)
+    content = _read(path)
+    if content.get("format") != FORMAT:
+        raise ReproError(f"{path} is no checkpoint of this project (format {content.get('format')!r})")
+    return content
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ReproError(f"no checkpoint at {path}; give the path of a file")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # what matters is whether it can be read
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # its own message advises to read the file unsafely
+        raise ReproError(f"{path} is not a checkpoint, or one that would run code when read: refused") from error
+    except Exception as error:  # whatever a reader throws at bytes that are not what it expects
+        raise ReproError(f"{path} cannot be read as a checkpoint: damaged or cut short? fetch it again") from error
+    if not isinstance(content, dict):
+        raise ReproError(f"{path} holds a {type(content).__name__}, not a checkpoint: a dictionary with a state_dict")
+    return content
+
+
+def _check_fit(path: Path, own: dict[str, Tensor], state: dict[str, Tensor], optional: set[str]) -> None:
+    missing = [k for k in own if k not in state and k not in optional]
+    extra = [k for k in state if k not in own]
+    for names, what in ((missing, "lacks"), (extra, "has, and this network has not,")):
+        if names:
+            some = ", ".join(names[:3]) + (", ..." if names[3:] else "")
+            raise ReproError(f"{path} {what} {len(names)} tensors ({some}): it holds another network")
+    for name, value in state.items():
+        if value.shape != own[name].shape:
+            hint = "; RGB networks take 3 input channels, flow networks 2" if name == "conv1.weight" else ""
+            wanted = tuple(own[name].shape)
+            raise ReproError(f"{path}: {name} is {tuple(value.shape)}, but {wanted} in this network{hint}")

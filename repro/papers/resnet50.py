@@ -1,0 +1,86 @@
+"""What the ResNet-50 systems share: TSN's sampling with RGB frames, the baselines TSN and TSM, and the order of time.
+
+SMNet, STME, STMSA and STDDCN are known by their abstracts alone. Their protocols are read as TSM's code has them for
+Something-Something: 8 frames, one test clip, ImageNet weights, rate 0.01 with drops at epochs 20 and 40 of 50, weight
+decay 5e-4, gradients clipped at 20, dropout 0.5; no horizontal flip where direction is the label. Training crops are TSN's; the
+test crop is the whole short-side square, which TSM's code calls full resolution. A tenth of the training videos is held
+out, and the best epoch is chosen on it; profiles other than paper test the last.
+"""
+
+from typing import Any
+
+from repro.config import Model, Objective, Optimisation, Run
+from repro.papers import recipes as common
+from repro.parameters import Parameters
+
+SMALL = {"depths": (1, 1, 1, 1), "width": 8, "stem_kernel": 5, "stem_stride": 2, "stem_pool": False, "dropout": 0.1}
+GATES = {"reduction": 4}  # eight channels cannot be reduced by 16
+SMALL_CLIPS = {"frames": 6, "size": 28, "side": 48, "bound": 4.0, "stack": 3, "smallest_scale": 0.875}
+TSN = {"sampling": "segments", "views": "centre", "crop": "tsn"}
+# order is learned late and all at once, and later still behind a gate: a bound on the gradient brings it forward
+ONECYCLE = {"schedule": "onecycle", "select": "last", "lr": 0.1, "batch": 16, "clip_gradient": 2.0}
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {  # "streams": what differs for two streams in one network
+    "smoke": {
+        "data": {**TSN, **SMALL_CLIPS},
+        "model": SMALL,
+        "gates": GATES,
+        "optimisation": {"epochs": 1, **ONECYCLE},
+        "streams": {"data": {"frames": 4}, "optimisation": {}},
+    },
+    "small": {
+        "data": {**TSN, **SMALL_CLIPS},
+        "model": SMALL,
+        "gates": GATES,
+        "optimisation": {"epochs": 14, **ONECYCLE},
+        "streams": {"data": {"frames": 4}, "optimisation": {"epochs": 6}},  # twice the cost, and flow is learned early
+    },
+    "small real": {
+        "data": {**TSN, "frames": 6, "size": 48, "side": 64, "bound": 5.0, "stack": 5, "smallest_scale": 0.75},
+        "model": SMALL,
+        "gates": GATES,
+        "optimisation": {"epochs": 80, **ONECYCLE, "batch": 8, "lr": 0.05},
+        "streams": {"data": {"frames": 4}, "optimisation": {"epochs": 40}},
+    },
+    "gpu": {
+        "data": {**TSN, "frames": 8, "size": 112, "side": 128, "bound": 10.0, "stack": 5, "smallest_scale": 0.75},
+        "model": {},
+        "gates": {},
+        "optimisation": {"epochs": 30, **ONECYCLE, "batch": 32, "lr": 0.05, "clip_gradient": 20.0},
+        "streams": {"data": {}, "optimisation": {}},
+    },
+    "paper": {
+        "data": {**TSN, "frames": 8, "size": 224, "stack": 5, "smallest_scale": 0.66},
+        "model": {},
+        "gates": {},
+        "optimisation": {
+            "epochs": 50, "batch": 64, "lr": 0.01, "schedule": "steps", "steps": (20, 40), "clip_gradient": 20.0,
+        },
+        "streams": {"data": {}, "optimisation": {}},
+    },
+}  # fmt: skip
+BASELINES = {"TSN": ("tsn_resnet", {}), "TSM": ("tsm", {})}
+
+
+def run(
+    parameters: Parameters, split: int, seed: int, network: str,
+    arguments: dict[str, Any] | None = None, modality: str = "rgb", objective: Objective | None = None,
+) -> Run:  # fmt: skip
+    """One network of the family, trained end to end."""
+    preset = common.preset(parameters, PRESETS)
+    streams = preset["streams"] if modality == "rgb+flow" else {"data": {}, "optimisation": {}}
+    clips = common.clips(parameters, split, modality, **{**preset["data"], **streams["data"]})
+    start = common.pretrained(parameters, modality, preset["optimisation"]["lr"], "torchvision's ResNet-50 of ImageNet")
+    gates = preset["gates"] if network in ("smnet", "stme") else {}
+    return Run(
+        parameters.profile, seed, clips, Model(network, {**preset["model"], **gates, **(arguments or {})}),
+        objective or Objective(), Optimisation(**{**preset["optimisation"], **streams["optimisation"], **start}),
+        common.precision(parameters),
+    )  # fmt: skip
+
+
+def systems(parameters: Parameters, networks: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """{label: (network, arguments)} as `common.rows` wants it."""
+    return {
+        label: lambda split, seed, name=name, given=given: [run(parameters, split, seed, name, given)]
+        for label, (name, given) in networks.items()
+    }
