@@ -143,19 +143,6 @@ def test_compare_puts_seeds_in_rows_and_trained_beside_untrained(data, monkeypat
     assert not np.array_equal(*(m.share for m in found["one"]), equal_nan=True)
 
 
-def test_interval():
-    assert pointing.interval(np.full((3, 10), 0.25)) == (0.25, 0.25, 0.25)
-    values = np.random.default_rng(1).normal(0.2, 0.1, (3, 400))
-    mean, low, high = pointing.interval(values)
-    assert mean == pytest.approx(values.mean())
-    assert high - low == pytest.approx(2 * 1.96 * 0.1 / np.sqrt(1200), rel=0.6)
-    values[:, ::2] = np.nan
-    mean, low, high = pointing.interval(values)
-    assert mean == pytest.approx(np.nanmean(values))
-    assert low < mean < high
-    assert np.isnan(pointing.interval(np.full((2, 3), np.nan))).all()
-
-
 def constructed(share: float, usual: float, chance: float, noise: float = 0.0, right: float = 0.5) -> Measured:
     rng = np.random.default_rng(0)
     shape = (3, 60)

@@ -5,7 +5,7 @@ import pytest
 
 from repro import metrics
 from repro.errors import ReproError
-from repro.evidence.statistics import CONTRADICTED, NOT_RESOLVED, SUPPORTED, Gain, paired_gain
+from repro.evidence.statistics import CONTRADICTED, NOT_RESOLVED, SUPPORTED, Gain, bootstrap, paired_gain
 
 SCORES = np.array([[3.0, 2.0, 1.0], [0.0, 5.0, 4.0], [1.0, 0.0, 2.0], [9.0, 8.0, 7.0]])
 LABELS = np.array([0, 2, 2, 2])
@@ -74,3 +74,16 @@ def test_ends_are_judged_as_they_are_printed():
     assert Gain(-0.05, -0.1, -0.0004).verdict(+1) == NOT_RESOLVED
     assert Gain(-0.05, -0.1, -0.0006).verdict(+1) == CONTRADICTED
     assert Gain(float("nan"), float("nan"), float("nan")).verdict(+1) == NOT_RESOLVED
+
+
+def test_a_bootstrap_leaves_out_clips_without_a_value():
+    assert bootstrap([np.full((3, 10), 0.25)]) == (0.25, 0.25, 0.25)
+    values = np.random.default_rng(1).normal(0.2, 0.1, (3, 400))
+    mean, low, high = bootstrap([values])
+    assert mean == pytest.approx(values.mean())
+    assert high - low == pytest.approx(2 * 1.96 * 0.1 / np.sqrt(1200), rel=0.6)
+    values[:, ::2] = np.nan
+    mean, low, high = bootstrap([values])
+    assert mean == pytest.approx(np.nanmean(values))
+    assert low < mean < high
+    assert np.isnan(bootstrap([np.full((2, 3), np.nan)])).all()

@@ -15,7 +15,6 @@ from repro.errors import ReproError
 from repro.evidence import statistics as verdicts
 from repro.evidence import tables
 from repro.evidence.tables import Row, Table
-from repro.maps import overlap as pointing
 from repro.parameters import Parameters
 
 CHANCE = 0.5
@@ -54,13 +53,13 @@ def frame(table: Table, parameters: Parameters, blind: Sequence[str]) -> pd.Data
     lines = []
     for row in table.rows:
         label, right = row.label, found[row.label]
-        mean, low, high = pointing.interval(right.astype(float))
-        gain = pointing.interval(right.astype(float) - found[table.against])
+        mean, low, high = verdicts.bootstrap([right.astype(float)])
+        gain = verdicts.bootstrap([right.astype(float) - found[table.against]])
         sighted = verdicts.Gain(mean - CHANCE, low - CHANCE, high - CHANCE).verdict(+1)
         if label in blind:
             verdict = AS_EXPECTED if low <= CHANCE <= high else verdicts.CONTRADICTED
         else:
-            verdict = sighted if sighted != verdicts.SUPPORTED else verdicts.Gain(*gain).verdict(+1)
+            verdict = sighted if sighted != verdicts.SUPPORTED else gain.verdict(+1)
         lines.append(
             {
                 "row": label,

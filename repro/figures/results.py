@@ -12,10 +12,9 @@ from PIL import Image
 
 from repro import paths
 from repro.data.flow import methods as flow
-from repro.evidence import tables
+from repro.evidence import statistics, tables
 from repro.evidence import time_order as order
 from repro.evidence.tables import Table
-from repro.maps import overlap as pointing
 from repro.parameters import Parameters
 from repro.records import Record
 
@@ -240,7 +239,7 @@ def order_figure(table: Table, parameters: Parameters) -> Figure:
     axes = figure.subplots()
     for place, row in enumerate(table.rows):
         right = order.hits(row, parameters)
-        _, low, high = pointing.interval(right.astype(float))
+        _, low, high = statistics.bootstrap([right.astype(float)])
         axes.plot([100 * low, 100 * high], [place, place], color=INK, lw=1.4)
         _dots(axes, [place], [100 * right.mean(axis=1)], OURS)
     axes.axvline(50, color=PAPER, lw=1.4, zorder=0)

@@ -118,18 +118,6 @@ def _joined(measured: Sequence[tuple[Run, Measured]]) -> Measured:
     return Measured(*(np.stack([np.concatenate([getattr(m, name) for m in row]) for row in rows]) for name in names))
 
 
-def interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Mean of (S, N) values, without NaN, and its 95 % interval: a bootstrap over seeds and clips. NaN where all are."""
-    of_seeds, of_clips = verdicts.resamples(np.random.default_rng(0), *values.shape)
-    kept = ~np.isnan(values)
-    if not kept.any():
-        return np.nan, np.nan, np.nan
-    totals = ((of_seeds @ np.where(kept, values, 0)) * of_clips).sum(axis=1)
-    counts = ((of_seeds @ kept) * of_clips).sum(axis=1)
-    low, high = np.quantile(totals[counts > 0] / counts[counts > 0], [0.025, 0.975])
-    return float(values[kept].mean()), float(low), float(high)
-
-
 def table(
     found: Mapping[str, tuple[Measured, Measured]], parameters: Parameters, what: str, command: str
 ) -> pd.DataFrame:
@@ -138,7 +126,7 @@ def table(
     for label, (trained, untrained) in found.items():
         for clips in ("all", "right"):
             chosen = trained.right if clips == "right" else np.ones_like(trained.right)
-            mean = interval(np.where(chosen, trained.share, np.nan))[0]
+            mean = verdicts.bootstrap([np.where(chosen, trained.share, np.nan)]).mean
             over = gains(trained, untrained, chosen)
             lines.append(
                 {
@@ -162,23 +150,23 @@ def table(
     return frame
 
 
-def gains(trained: Measured, untrained: Measured, chosen: np.ndarray) -> dict[str, tuple[float, float, float]]:
+def gains(trained: Measured, untrained: Measured, chosen: np.ndarray) -> dict[str, verdicts.Gain]:
     """{baseline: mean and interval of the share minus the baseline's}, of the chosen (S, N) clips."""
     share = np.where(chosen, trained.share, np.nan)
     others = {"chance": trained.chance, "the average figure": trained.usual, "random weights": untrained.share}
-    return {name: interval(share - other) for name, other in others.items()}
+    return {name: verdicts.bootstrap([share - other]) for name, other in others.items()}
 
 
-def verdict(over: Sequence[tuple[float, float, float]]) -> str:
+def verdict(over: Sequence[verdicts.Gain]) -> str:
     """On the claim that a share is above all of its baselines."""
-    return verdicts.together([verdicts.Gain(*gain).verdict(+1) for gain in over])
+    return verdicts.together([gain.verdict(+1) for gain in over])
 
 
 def _number(value: float, digits: int = 1) -> str:
     return tables.NOT_AVAILABLE if np.isnan(value) else f"{value:.{digits}f}"
 
 
-def _gain(gain: tuple[float, float, float]) -> str:
+def _gain(gain: verdicts.Gain) -> str:
     if np.isnan(gain[0]):
         return tables.NOT_AVAILABLE
     return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * g for g in gain))
@@ -188,7 +176,7 @@ def sentence(found: Mapping[str, tuple[Measured, Measured]], what: str) -> str:
     """What the table shows, of all test clips."""
     told, clear = [], []
     for label, (trained, untrained) in found.items():
-        share, area = 100 * interval(trained.share)[0], 100 * trained.chance.mean()
+        share, area = 100 * verdicts.bootstrap([trained.share]).mean, 100 * trained.chance.mean()
         if np.isnan(share):
             told.append(f"- {label}: every map is empty")
             continue

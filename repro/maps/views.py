@@ -20,6 +20,7 @@ from repro.data.catalog import Catalog
 from repro.data.clips import ClipDataset, batches, collate, recipe_of
 from repro.data.flow import methods as flow
 from repro.evaluate import Scores
+from repro.evidence.statistics import bootstrap
 from repro.figures import results as plots
 from repro.maps import cam as explain
 from repro.maps import overlap as pointing
@@ -190,7 +191,7 @@ def shares_figure(found: Mapping[str, Mapping[str, tuple]], title: str) -> Figur
     for axes, system in zip(panels, systems, strict=True):
         for place, method in enumerate(found):
             for measured, shift, style in zip(found[method][system], (-0.13, 0.13), ("o", "D"), strict=True):
-                mean, low, high = (100 * v for v in pointing.interval(measured.share))
+                mean, low, high = (100 * v for v in bootstrap([measured.share]))
                 colour, face = (plots.OURS, plots.OURS) if style == "o" else (plots.INK, "white")
                 axes.plot([low, high], [place + shift] * 2, color=colour, lw=1.3)
                 axes.plot([mean], [place + shift], style, ms=5.5, color=colour, mfc=face)
