@@ -9,7 +9,13 @@ class ReproError(Exception):
 
 
 class Unavailable(ReproError):
-    """A table that a parameters cannot have while it can have others: a paper's protocol wants a file, or other data."""
+    """What these parameters cannot have, while they can have other tables: a protocol needs a file, or other data."""
+
+
+def require(holds: bool, what: str, value: object, rule: str) -> None:
+    """Raises one error that names the value and the rule it breaks."""
+    if not holds:
+        raise ReproError(f"{what} is {value!r}, but must be {rule}")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ReproError:

@@ -1,0 +1,56 @@
+"""Frozen dataclasses that check their own values. One error names the field, the value and the rule."""
+
+import dataclasses
+import functools
+import typing
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
+
+import pydantic
+import pydantic.dataclasses
+from pydantic import Field
+
+from repro.errors import ReproError, unknown
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+STRICT = pydantic.ConfigDict(strict=True, extra="forbid")  # no text for a number; an int may stand for a float
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+def checked(cls: type[T]) -> type[T]:
+    """Makes a class a frozen dataclass that compares every value with its annotation.
+
+    The constructor raises a `ReproError` for the first value that does not fit. Rules between fields go into
+    `__post_init__`, as in any dataclass.
+    """
+    made = pydantic.dataclasses.dataclass(frozen=True, config=STRICT)(cls)
+    init = made.__init__
+
+    @functools.wraps(init)
+    def __init__(self, *args: Any, **given: Any) -> None:
+        try:
+            init(self, *args, **given)
+        except pydantic.ValidationError as error:
+            raise _readable(made, error.errors()[0]) from None
+
+    made.__init__ = __init__
+    return made
+
+
+def _readable(cls: type, error: Any) -> ReproError:
+    """pydantic's first complaint in the words of this project."""
+    names = [f.name for f in dataclasses.fields(cls)]
+    path = [str(part) for part in error["loc"]]
+    where = f"{cls.__name__}.{path[0]}" if path else cls.__name__
+    if error["type"] == "unexpected_keyword_argument":
+        return unknown(f"field of {cls.__name__}", path[0], names)
+    if error["type"] == "missing":
+        return ReproError(f"{where} is missing")
+    hint = typing.get_type_hints(cls).get(path[0])
+    if typing.get_origin(hint) is Literal:
+        return unknown(f"value of {where}", error["input"], typing.get_args(hint))
+    rule = error["msg"].removeprefix("Input should be ")
+    return ReproError(f"{where} is {error['input']!r}, but must be {rule}")
