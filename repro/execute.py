@@ -28,6 +28,7 @@ from repro.data.clips import ClipDataset, channels
 from repro.errors import ReproError, unknown
 from repro.models.tools import checkpoints as weights
 from repro.models.tools import inference as fast
+from repro.models.tools.freeze import freeze_batchnorm_except_first, freeze_except
 from repro.progress import Progress
 from repro.records import Record
 
@@ -208,9 +209,9 @@ def build(run: Run, classes: Sequence[str], initialise: bool = True) -> nn.Modul
         for network in getattr(model, "pathways", (model,)):  # one file starts each stream of a network with several
             print(weights.load_public(network, Path(opt.init_file)), file=sys.stderr)
     if opt.trained:
-        fast.freeze_except(model, opt.trained)
+        freeze_except(model, opt.trained)
     if opt.partial_batchnorm:
-        fast.freeze_batchnorm_except_first(model)
+        freeze_batchnorm_except_first(model)
     return model
 
 

@@ -13,13 +13,8 @@ from repro.errors import ReproError
 from repro.models import MODELS, build
 from repro.models.layers.excitation import ChannelExcitation, SqueezeExcitation
 from repro.models.tools.cost import excitation_multiplies, multiply_adds, parameters, published_models, stage_shapes
-from repro.models.tools.inference import (
-    channels_last,
-    fold_batchnorm,
-    for_inference,
-    freeze_batchnorm_except_first,
-    freeze_except,
-)
+from repro.models.tools.freeze import freeze_batchnorm_except_first, freeze_except
+from repro.models.tools.inference import channels_last, fold_batchnorm, for_inference
 
 
 @dataclass(frozen=True)
