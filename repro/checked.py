@@ -43,7 +43,7 @@ def checked(cls: type[T]) -> type[T]:
 def _readable(cls: type, error: Any) -> ReproError:
     """pydantic's first complaint in the words of this project."""
     names = [f.name for f in dataclasses.fields(cls)]
-    path = [str(part) for part in error["loc"]]
+    path = [names[part] if isinstance(part, int) else part for part in error["loc"][:1]]  # a number: given by position
     where = f"{cls.__name__}.{path[0]}" if path else cls.__name__
     if error["type"] == "unexpected_keyword_argument":
         return unknown(f"field of {cls.__name__}", path[0], names)

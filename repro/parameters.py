@@ -1,82 +1,56 @@
-"""What a notebook asks for, checked at the door, and the clips that follow from it."""
+"""What a notebook or the command line asks for, checked at the door. Nothing is read here: parameters only describe."""
 
 import ast
 import dataclasses
-import functools
 import json
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from repro import paths
-from repro.config import PROFILES
-from repro.data import catalog, prepare
-from repro.data.catalog import Catalog
-from repro.data.embedded import videos as synthetic
-from repro.data.store import Recipe
-from repro.errors import ReproError, unknown
-from repro.execute import DEVICES
+from repro import config
+from repro.checked import checked
+from repro.errors import ReproError, require, unknown
 
-LARGE = synthetic.Synthetic(frames=20, side=96)  # for networks that want 16 frames of 112 pixels
-EMBEDDED = {  # the embedded set of each profile
-    "smoke": synthetic.Synthetic(sources=6, train=6, test=6),
-    "small": synthetic.Synthetic(),
-    "gpu": LARGE,
-    "paper": LARGE,
-}
+DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-@dataclass(frozen=True)
+@checked
 class Parameters:
-    """The common parameters of all notebooks.
+    """The parameters that all notebooks share."""
 
-    profile: how much to compute, one of `config.PROFILES`. dataset: one of `catalog.DATASETS`. data_root: the folder
-    of its files; empty for the embedded set, or for data/NAME. splits, seeds: numbers, lists of them, or text such as
-    "1,2,3". jobs: processes at once, -1 for one a core. device: auto, cpu, cuda, mps. group: for folder data, a regular
-    expression with a named group that finds who or what must not be in training and test at once. allow_missing: go on
-    without absent files, and store which. pretrained_rgb, pretrained_flow: public checkpoints to fine-tune from.
-    """
-
-    profile: str = "small"
-    dataset: str = "synthetic"
-    data_root: str = ""
-    splits: tuple[int, ...] = (1,)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    jobs: int = -1
-    device: str = "auto"
-    group: str = ""
-    allow_missing: bool = False
-    pretrained_rgb: str = ""
-    pretrained_flow: str = ""
+    profile: Literal["smoke", "small", "gpu", "paper"] = "small"  # how much to compute
+    dataset: str = "synthetic"  # a name in `config.DATASETS`
+    data_root: str = ""  # folder of the data set's files; empty: the embedded set, or data/<dataset>
+    splits: Any = (1,)  # a number, a list of numbers, or text such as "1,2,3"; becomes a tuple
+    seeds: Any = (0, 1, 2)  # the same
+    jobs: int = -1  # processes at once; -1: one per core
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    group: str = ""  # folder data: a regular expression with (?P<group>...) for who must stay in one part
+    allow_missing: bool = False  # leaves out clips whose files are absent, and records which
+    fresh: bool = False  # trains what has no record on this machine; else committed records count too
+    pretrained_rgb: str = ""  # path of a public checkpoint to fine-tune from
+    pretrained_flow: str = ""  # the same for the flow stream
 
     def __post_init__(self):
-        for name, known in (("profile", PROFILES), ("dataset", catalog.DATASETS), ("device", DEVICES)):
-            if getattr(self, name) not in known:
-                raise unknown(name, getattr(self, name), known)
+        if self.dataset not in config.DATASETS:
+            raise unknown("dataset", self.dataset, config.DATASETS)
         for name, least in (("splits", 1), ("seeds", 0)):
             object.__setattr__(self, name, whole_numbers(name, getattr(self, name), least))
-        for name in ("data_root", "group", "pretrained_rgb", "pretrained_flow"):
-            if not isinstance(getattr(self, name), str):
-                raise ReproError(f"{name} is {getattr(self, name)!r}, but must be text")
-        if isinstance(self.jobs, bool) or not isinstance(self.jobs, int) or (self.jobs < 1 and self.jobs != -1):
-            raise ReproError(f"jobs is {self.jobs!r}, but must be a number of processes, or -1 for one a core")
-        if not isinstance(self.allow_missing, bool):
-            raise ReproError(f"allow_missing is {self.allow_missing!r}, but must be True or False")
+        require(self.jobs >= 1 or self.jobs == -1, "jobs", self.jobs, "a number of processes, or -1 for one per core")
         if self.dataset == "synthetic" and self.data_root:
             raise ReproError(
                 f"data_root is {self.data_root!r}, but the embedded set makes its own files: leave it empty"
             )
-        for name in ("pretrained_rgb", "pretrained_flow"):
-            if getattr(self, name) and not Path(getattr(self, name)).expanduser().is_file():
-                raise ReproError(f"{name} is {getattr(self, name)!r}, but there is no such file")
+        if self.dataset == "folder" and not self.data_root:
+            raise ReproError("dataset is 'folder', but data_root is empty: name the folder of your videos")
 
     @classmethod
     def from_notebook(cls, namespace: Mapping[str, Any], *options: str) -> "Parameters":
-        """The parameters that a notebook's parameters cell describes; `namespace` is its `globals()`.
+        """The parameters in a notebook's parameters cell; `namespace` is its `globals()`.
 
-        options: names of that notebook's further parameters. A name that is neither, in the parameters cell or in what
-        papermill injected after it, is an error that offers the nearest.
+        options: names of that notebook's further parameters. Any other name in the parameters cell, or in what papermill
+        injected after it, is an error that offers the nearest: papermill itself only warns.
         """
         fields = [f.name for f in dataclasses.fields(cls)]
         for name in assigned(namespace.get("In", ()), fields):
@@ -85,20 +59,25 @@ class Parameters:
         return cls(**{name: namespace[name] for name in fields if name in namespace})
 
     @property
-    def root(self) -> Path:
-        """The folder of the data set's files."""
-        if self.dataset == "synthetic":
-            return paths.data() / ("synthetic" if self.profile == "small" else f"synthetic-{self.profile}")
-        return Path(self.data_root).expanduser().resolve() if self.data_root else paths.data() / self.dataset
+    def root(self) -> str:
+        """Absolute path of the data set's folder where one is given, else empty."""
+        return os.path.abspath(os.path.expanduser(self.data_root)) if self.data_root else ""
+
+    @property
+    def source(self) -> str:
+        """What tells two data sets of one kind apart: the folder's name, or the edition of the embedded set."""
+        if self.dataset == "folder":
+            return Path(self.root).name
+        return config.EMBEDDED[self.profile] if self.dataset == "synthetic" else ""
 
     @property
     def name(self) -> str:
-        """The data set's name in results/ and figures/: folder data carries its folder's name."""
-        return f"folder-{self.root.name}" if self.dataset == "folder" else self.dataset
+        """The data set's name in results/ and figures/: a folder's data carry the folder's name."""
+        return f"folder-{self.source}" if self.dataset == "folder" else self.dataset
 
     @property
     def tier(self) -> str:
-        """Where a number of this parameters comes from: synthetic, small real, or paper."""
+        """Where a number comes from: synthetic, small real, or paper."""
         if self.dataset == "synthetic":
             return "synthetic"
         published = self.profile == "paper" and self.dataset != "folder" and not self.allow_missing
@@ -109,34 +88,18 @@ class Parameters:
         """Data set and tier, for titles."""
         return f"{self.name}, {self.tier} tier" if self.name != self.tier else f"{self.tier} tier"
 
-    def catalog(self, split: int, val_fraction: float) -> Catalog:
-        """The table of clips of a split; the embedded set is written first where it is missing."""
-        if self.dataset == "synthetic":
-            synthetic.write(self.root, EMBEDDED[self.profile], self.jobs)
-        return _catalog(self, split, val_fraction)
+    @property
+    def execution(self) -> dict[str, Any]:
+        """How to execute runs, as arguments of `execute.execute`; no result depends on them."""
+        return {"jobs": self.jobs, "device": self.device, "fresh": self.fresh}
 
-    @functools.lru_cache(maxsize=16)  # noqa: B019 - a parameters is a few small values
-    def prepare(self, split: int, val_fraction: float, recipe: Recipe) -> Catalog:
-        """The catalog of a split, all its clips packed; clips that cannot be are one error."""
-        found = self.catalog(split, val_fraction)
-        prepare.require_all(prepare.prepare(found.table, self.dataset, self.root, recipe, self.jobs))
-        return found
-
-    def parameters(self) -> dict[str, Any]:
+    def changed(self) -> dict[str, Any]:
         """The values that differ from the defaults, for a command line."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
 
 
-@functools.lru_cache(maxsize=16)
-def _catalog(parameters: Parameters, split: int, val_fraction: float) -> Catalog:
-    return catalog.load(
-        parameters.dataset, parameters.root, split,
-        group=parameters.group or None, val_fraction=val_fraction, allow_missing=parameters.allow_missing,
-    )  # fmt: skip
-
-
 def whole_numbers(name: str, value: Any, least: int) -> tuple[int, ...]:
-    """A number, a list of numbers, or text with commas, as a tuple without repeats; what papermill may hand over."""
+    """A number, a list of numbers, or text with commas, as a tuple without repeats: what papermill may hand over."""
     try:
         numbers = json.loads(f"[{value.strip('[]() ,')}]") if isinstance(value, str) else value
         numbers = (numbers,) if isinstance(numbers, int) else tuple(numbers)

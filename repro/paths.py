@@ -18,8 +18,13 @@ def out() -> Path:
     return Path(os.environ.get("REPRO_OUT") or ROOT).expanduser().resolve()
 
 
+def committed() -> Path:
+    """Folder of the results that come with the project: results/ in a clone, a part of the package once installed."""
+    return ROOT / "results" if (ROOT / "results").is_dir() else Path(__file__).resolve().parent / "committed"
+
+
 def runs() -> Path:
-    """One folder a run: its record, its last checkpoint, its lock."""
+    """One folder per run: its record, its last checkpoint, its weights, its lock."""
     return data() / "runs"
 
 

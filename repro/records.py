@@ -1,21 +1,27 @@
 """What a run leaves behind: one small JSON file, from which every table and figure is drawn.
 
+A record is looked for twice: on this machine (data/runs/), then among those committed with the project
+(results/<profile>/records/). So a fresh clone shows every table without training anything.
+
 Everything but `provenance` is the same each time the same run is made on the same machine.
 """
 
 import base64
+import functools
 import json
 import platform
 import subprocess
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from repro import paths
+from repro.config import Run
 from repro.errors import ReproError
 
 PACKAGES = ("repro", "torch", "torchvision", "numpy", "opencv-python-headless", "numba", "lightning-fabric")
@@ -25,8 +31,11 @@ PACKAGES = ("repro", "torch", "torchvision", "numpy", "opencv-python-headless", 
 class Record:
     """One finished run.
 
-    config: the run's content (`config.content`), the teacher's included. history: one dict an epoch. metrics: fractions
-    in [0, 1]. scores: (N, K) float16 mean logits of each test video; labels: (N,) ints; clips: N names; classes: K names.
+    config: the run's content (`config.content`), the teacher's included.
+    history: one dict per epoch. metrics: fractions in [0, 1].
+    scores: (N, K) float16 mean logits of each test video; labels: (N,) ints; clips: N names; classes: K names.
+    catalog: id of the table of clips that the run saw. excluded: clips left out because their files were missing.
+    start: sha256 of the public checkpoint it started from, or empty.
     provenance: versions, device, git state, seconds, date: what may differ between two equal runs.
     """
 
@@ -38,17 +47,65 @@ class Record:
     labels: list[int]
     clips: list[str]
     classes: list[str]
+    catalog: str
     excluded: list[str]
+    start: str
     provenance: dict
 
 
+def path_here(run_id: str) -> Path:
+    """Where this machine keeps the record of a run."""
+    return paths.runs() / run_id / "record.json"
+
+
+def path_committed(profile: str, run_id: str) -> Path:
+    """Where the project keeps the record of a run."""
+    return paths.committed() / profile / "records" / f"{run_id}.json"
+
+
+def find(run: Run) -> Record | None:
+    """The record of a run: made on this machine, else committed with the project, else None."""
+    for path in (path_here(run.id), path_committed(run.profile, run.id)):
+        if path.exists():
+            record = read(path)
+            if record.id != run.id:
+                raise ReproError(f"{path}: is the record of run {record.id}, not of {run.id}; delete it")
+            return record
+    return None
+
+
+def get(run: Run) -> Record:
+    """The record of a run that has one; else an error that says so."""
+    record = find(run)
+    if record is None:
+        raise ReproError(f"run {run.id} ({run.title}) has no record here; execute it first")
+    return record
+
+
+def origin(runs: Iterable[Run]) -> str:
+    """Where the records of some runs come from, as a sentence."""
+    here = {run.id: path_here(run.id).exists() for run in runs}
+    counts = {"made on this machine": sum(here.values()), "committed with the project": len(here) - sum(here.values())}
+    return "Records: " + ", ".join(f"{n} {what}" for what, n in counts.items() if n) + "."
+
+
+def everything(profile: str) -> Iterator[tuple[Record, str]]:
+    """All records of a profile, each with "here" or "committed"; of two with one id, this machine's."""
+    found = {path.stem: path for path in (paths.committed() / profile / "records").glob("*.json")}
+    here = {path.parent.name: path for path in paths.runs().glob("*/record.json")}
+    for run_id, path in sorted((found | here).items()):
+        record = read(path)
+        if record.config["profile"] == profile:
+            yield record, "here" if run_id in here else "committed"
+
+
 def write(record: Record, path: Path) -> None:
-    """Writes a record, atomically; of the history six digits."""
+    """Writes a record, atomically; the history with six digits."""
     plain = asdict(record) | {"scores": encode(record.scores), "clips": pack_names(record.clips)}
     plain["history"] = [
         {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in e.items()} for e in plain["history"]
     ]
-    with paths.atomic(path) as part:  # a line a field: small, and still readable
+    with paths.atomic(path) as part:  # one line per field: small, and still readable
         part.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {_compact(plain[k])}" for k in sorted(plain)) + "\n}\n")
 
 
@@ -57,16 +114,19 @@ def _compact(value: Any) -> str:
 
 
 def read(path: Path) -> Record:
-    """Reads a record; a file that is none is one error."""
+    """Reads a record; a file that is none is one error. Records do not change, so each is read once per process."""
     try:
-        plain = json.loads(path.read_text())
-        clips = plain["clips"]  # older records hold a list of names
-        names = clips if isinstance(clips, list) else unpack_names(clips)
-        return Record(**{**plain, "scores": decode(plain["scores"]), "clips": names})
+        return _read(path, path.stat().st_mtime_ns)
     except FileNotFoundError:
         raise ReproError(f"{path}: no such record; execute its run first") from None
     except (ValueError, KeyError, TypeError, zlib.error) as error:
         raise ReproError(f"{path}: not a record ({error}); delete it and execute the run again") from None
+
+
+@functools.lru_cache(maxsize=2048)
+def _read(path: Path, modified: int) -> Record:
+    plain = json.loads(path.read_text())
+    return Record(**{**plain, "scores": decode(plain["scores"]), "clips": unpack_names(plain["clips"])})
 
 
 def pack_names(names: list[str]) -> dict:
@@ -95,10 +155,17 @@ def decode(stored: dict) -> np.ndarray:
 def environment(device: str) -> dict:
     """Versions, machine and git state of this process."""
     return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "machine": {"system": platform.platform(), "processor": processor(), "device": device},
         "git": git_state(),
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # repro itself, where it is imported without being installed
+        return "not installed"
 
 
 def processor() -> str:

@@ -1,41 +1,36 @@
-"""What the papers' modules share: from a parameters to the clips, the start and the rows of their runs."""
+"""What the modules of the papers share: from parameters to the clips, the start and the rows of their runs.
+
+Everything here is arithmetic on values: no file is read, no device is asked.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro.config import Data, Run, file_hash
-from repro.data.catalog import DIRECTED
-from repro.data.clips import recipe_of
+from repro.config import DIRECTED, Data, Run
 from repro.errors import Unavailable
-from repro.evidence.tables import Row
-from repro.execute import resolve_device
-from repro.models.tools import inference as fast
+from repro.papers.table import Row
 from repro.parameters import Parameters
 
 Presets = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 def preset(parameters: Parameters, presets: Presets) -> Mapping[str, Mapping[str, Any]]:
-    """What a paper's module sets for a profile; real videos, of which there are few, have a small profile of their own."""
-    return presets[
-        "small real" if parameters.profile == "small" and parameters.dataset != "synthetic" else parameters.profile
-    ]
+    """What a paper's module sets for a profile. Real videos, which are few, have a small profile of their own."""
+    real = parameters.profile == "small" and parameters.dataset != "synthetic"
+    return presets["small real" if real else parameters.profile]
 
 
 def clips(parameters: Parameters, split: int, modality: str, **given: Any) -> Data:
-    """The clips of a run, all prepared; `given` are fields of `Data`."""
-    given = {"val_fraction": 0.1, **given}
-    defaults = Data(parameters.dataset, "", **given)
-    found = parameters.prepare(split, defaults.val_fraction, recipe_of(defaults))
+    """The clips of a run; `given` are fields of `Data`."""
     return Data(
-        parameters.dataset, found.id, split, modality, **given, flip=parameters.dataset not in DIRECTED,
-        excluded=found.excluded, root=str(parameters.root), group=parameters.group,
+        parameters.dataset, parameters.source, split, modality, **given, flip=parameters.dataset not in DIRECTED,
+        group=parameters.group, allow_missing=parameters.allow_missing, root=parameters.root,
     )  # fmt: skip
 
 
 def pretrained(parameters: Parameters, modality: str, lr: float, wanted: str = "") -> Mapping[str, Any]:
-    """Fields of `Optimisation` for a run that starts from the study's public checkpoint, where it names one.
+    """Fields of `Optimisation` for a run that starts from a public checkpoint, where the parameters name one.
 
     wanted: what the published protocol starts from; without it the profile 'paper' is Unavailable.
     """
@@ -45,16 +40,12 @@ def pretrained(parameters: Parameters, modality: str, lr: float, wanted: str = "
         raise Unavailable(
             f"the published protocol starts from {wanted}: give its file as pretrained_{stream}, or choose another profile"
         )
-    if not file:
-        return {}
-    path = Path(file).expanduser().resolve()
-    return {"lr": lr, "init": file_hash(path), "init_file": str(path)}
+    return {"lr": lr, "init": Path(file).name, "init_file": file} if file else {}
 
 
 def precision(parameters: Parameters) -> str:
-    """bf16 for full-size networks where the device computes in it; small networks gain little and stay in float32."""
-    large = parameters.profile in ("gpu", "paper")
-    return "bf16-mixed" if large and fast.bf16_supported(resolve_device(parameters.device)) else "32-true"
+    """Full-size networks train in mixed precision; small networks gain little from it and stay in float32."""
+    return "mixed" if parameters.profile in ("gpu", "paper") else "float32"
 
 
 def rows(
@@ -63,13 +54,9 @@ def rows(
     shares: Mapping[str, tuple[float, ...]] | None = None,
     weighted: bool = False,
 ) -> tuple[Row, ...]:
-    """A row a label: `systems[label](split, seed)` gives the runs whose probabilities are averaged, by `shares[label]`."""
+    """One row per label: `systems[label](split, seed)` gives the runs whose probabilities are averaged by `shares[label]`."""
+    places = [(split, seed) for split in parameters.splits for seed in parameters.seeds]
     return tuple(
-        Row(
-            label,
-            tuple(tuple(of(split, seed)) for split in parameters.splits for seed in parameters.seeds),
-            (shares or {}).get(label, ()),
-            weighted,
-        )
+        Row(label, tuple(tuple(of(*place)) for place in places), (shares or {}).get(label, ()), weighted)
         for label, of in systems.items()
     )

@@ -9,8 +9,8 @@ out, and the best epoch is chosen on it; profiles other than paper test the last
 
 from typing import Any
 
-from repro.config import Model, Objective, Optimisation, Run
-from repro.papers import recipes as common
+from repro.config import CrossEntropy, Model, Objective, Optimisation, Run
+from repro.papers import recipes
 from repro.parameters import Parameters
 
 SMALL = {"depths": (1, 1, 1, 1), "width": 8, "stem_kernel": 5, "stem_stride": 2, "stem_pool": False, "dropout": 0.1}
@@ -66,20 +66,22 @@ def run(
     arguments: dict[str, Any] | None = None, modality: str = "rgb", objective: Objective | None = None,
 ) -> Run:  # fmt: skip
     """One network of the family, trained end to end."""
-    preset = common.preset(parameters, PRESETS)
+    preset = recipes.preset(parameters, PRESETS)
     streams = preset["streams"] if modality == "rgb+flow" else {"data": {}, "optimisation": {}}
-    clips = common.clips(parameters, split, modality, **{**preset["data"], **streams["data"]})
-    start = common.pretrained(parameters, modality, preset["optimisation"]["lr"], "torchvision's ResNet-50 of ImageNet")
+    clips = recipes.clips(parameters, split, modality, **{**preset["data"], **streams["data"]})
+    start = recipes.pretrained(
+        parameters, modality, preset["optimisation"]["lr"], "torchvision's ResNet-50 of ImageNet"
+    )
     gates = preset["gates"] if network in ("smnet", "stme") else {}
     return Run(
         parameters.profile, seed, clips, Model(network, {**preset["model"], **gates, **(arguments or {})}),
-        objective or Objective(), Optimisation(**{**preset["optimisation"], **streams["optimisation"], **start}),
-        common.precision(parameters),
+        objective or CrossEntropy(), Optimisation(**{**preset["optimisation"], **streams["optimisation"], **start}),
+        recipes.precision(parameters),
     )  # fmt: skip
 
 
 def systems(parameters: Parameters, networks: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
-    """{label: (network, arguments)} as `common.rows` wants it."""
+    """{label: (network, arguments)} as `recipes.rows` wants it."""
     return {
         label: lambda split, seed, name=name, given=given: [run(parameters, split, seed, name, given)]
         for label, (name, given) in networks.items()

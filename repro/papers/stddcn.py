@@ -5,14 +5,15 @@ numbers are not available. The claims are the abstract's: dense connections at t
 the fusion each serve. Every row is one network with two pathways, trained end to end; its score is the fusion's.
 """
 
-from repro.config import Objective, Run
-from repro.evidence.tables import Table, published
-from repro.papers import recipes as common
-from repro.papers import resnet50 as resnets
+from repro.config import MutualDistillation, Run
+from repro.papers import recipes, resnet50
+from repro.papers.table import Claim, Table, beats, each_beats
 from repro.parameters import Parameters
 
-DISTILLED = Objective(mutual=1.0, temperature=2.0)  # Hinton's form; the paper's weight and temperature are not known
-PLAIN = Objective()
+DISTILLED = MutualDistillation(
+    weight=1.0, temperature=2.0
+)  # Hinton's form; the paper's weight and temperature are not known
+PLAIN = MutualDistillation(weight=0.0)
 NETWORKS = {
     "two streams": ({"direction": "none"}, PLAIN),
     "dense connections": ({}, PLAIN),
@@ -27,17 +28,25 @@ NETWORKS = {
 def run(parameters: Parameters, split: int, seed: int, system: str) -> Run:
     """One system of `NETWORKS`, its two pathways trained together."""
     arguments, objective = NETWORKS[system]
-    return resnets.run(parameters, split, seed, "stddcn", arguments, "rgb+flow", objective)
+    return resnet50.run(parameters, split, seed, "stddcn", arguments, "rgb+flow", objective)
 
 
 def ablation(parameters: Parameters) -> Table:
     """Connections, distillation, both; one way and two; dense and single. No number of the paper is available."""
-    rows = common.rows(
+    rows = recipes.rows(
         parameters,
         {label: lambda split, seed, label=label: [run(parameters, split, seed, label)] for label in NETWORKS},
     )
     return Table(
-        "stddcn_ablation", "STDDCN: dense connections between two streams, and distillation from their fusion.",
+        "stddcn_ablation", "stddcn", "STDDCN: dense connections between two streams, and distillation from their fusion.",
         "Dense connections and distillation each make two streams better, and both together most.",
-        "two streams", rows, published("resnet50", "stddcn", parameters.dataset, "1"), "stddcn", protocol="TSM",
+        "two streams", rows, ("resnet50", "stddcn", "1"), "stddcn", protocol="TSM",
     )  # fmt: skip
+
+
+CLAIMS = (
+    Claim("Dense connections and distillation each make two streams better.", "STDDCN", "abstract, implied",
+          ablation, each_beats("two streams", "dense connections", "distillation")),
+    Claim("Both together are better than either alone, and than two streams.", "STDDCN", "abstract, implied", ablation,
+          beats("STDDCN (dense, two-way, distilled)", "dense connections", "distillation", "two streams")),
+)  # fmt: skip

@@ -4,13 +4,9 @@ Networks that average or weigh frames, TSN and T-STAM's RGB stream, cannot tell 
 temporal modules, and those that see optical flow, can.
 """
 
-import pandas as pd
-
 from repro.errors import Unavailable
-from repro.evidence.tables import Row, Table
-from repro.papers import recipes as common
-from repro.papers import resnet50 as resnets
-from repro.papers import smnet, stddcn, stme, stmsa, tstam
+from repro.papers import recipes, resnet50, smnet, stddcn, stme, stmsa, tstam
+from repro.papers.table import Row, Table
 from repro.parameters import Parameters
 
 BLIND = ("TSN", "T-STAM, RGB stream")
@@ -19,18 +15,18 @@ BLIND = ("TSN", "T-STAM, RGB stream")
 def rows(parameters: Parameters) -> tuple[Row, ...]:
     """The 2-D networks of all papers on any data set, a row each; T-STAM's streams apart."""
     networks = {
-        "TSN": resnets.BASELINES["TSN"],
-        "TSM": resnets.BASELINES["TSM"],
+        "TSN": resnet50.BASELINES["TSN"],
+        "TSM": resnet50.BASELINES["TSM"],
         "SMNet": smnet.NETWORKS["SMNet"],
         "STME": stme.NETWORKS["+ enhancement (STME)"],
         "STMSA": stmsa.NETWORKS["STMSA (both, 4 groups)"],
     }
-    systems = resnets.systems(parameters, networks) | {
+    systems = resnet50.systems(parameters, networks) | {
         "STDDCN": lambda split, seed: [stddcn.run(parameters, split, seed, "STDDCN (dense, two-way, distilled)")],
         "T-STAM, RGB stream": lambda split, seed: [tstam.stream(parameters, split, seed)],
         "T-STAM, flow stream": lambda split, seed: [tstam.stream(parameters, split, seed, "flow")],
     }
-    return common.rows(parameters, systems)
+    return recipes.rows(parameters, systems)
 
 
 def table(parameters: Parameters) -> Table:
@@ -40,8 +36,8 @@ def table(parameters: Parameters) -> Table:
             f"temporal_order: {parameters.dataset} has no classes that are each other's reverse: use 'synthetic'"
         )
     return Table(
-        "temporal_order", "The direction of time: networks on videos and their reverse.",
+        "temporal_order", "", "The direction of time: networks on videos and their reverse.",
         "Ours: without temporal modules or flow a network is at chance; with them it is above.",
-        "TSN", rows(parameters), pd.DataFrame(columns=["row", "metric", "value", "tag", "source", "dataset"]),
+        "TSN", rows(parameters), ("", "", ""),
         "temporal_order",
     )  # fmt: skip
