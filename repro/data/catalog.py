@@ -11,15 +11,19 @@ import heapq
 import json
 import os
 import stat
+import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from repro import paths
+from repro.config import Data
 from repro.data.annotations import large as annotations_large
 from repro.data.annotations import small as annotations
 from repro.data.annotations.small import Clip
+from repro.data.embedded import videos as embedded
 from repro.errors import ReproError, unknown
 
 DATASETS = {**annotations.DATASETS, **annotations_large.DATASETS}
@@ -60,6 +64,34 @@ class Catalog:
         if name not in PARTS:
             raise unknown("part", name, PARTS)
         return self.table[self.table["part"] == name].reset_index(drop=True)
+
+
+def root(data: Data) -> Path:
+    """The folder that holds the files of a run's data set."""
+    if data.root:
+        return Path(data.root)
+    edition = f"-{data.source}" if data.dataset == "synthetic" and data.source != "small" else ""
+    return paths.data() / f"{data.dataset}{edition}"
+
+
+def of(data: Data, jobs: int = 1) -> Catalog:
+    """The table of clips of a run. The embedded set is drawn first, by `jobs` processes."""
+    if data.dataset == "synthetic":
+        embedded.write(root(data), embedded.EDITIONS[data.source], jobs)
+    return load(
+        data.dataset, root(data), data.split,
+        group=data.group or None, val_fraction=data.val_fraction, allow_missing=data.allow_missing,
+    )  # fmt: skip
+
+
+def at_hand(data: Data) -> Catalog | None:
+    """The table of clips of a run where its files are on this machine, else None; files that cannot be read are reported."""
+    there = embedded.is_complete(root(data)) if data.dataset == "synthetic" else root(data).is_dir()
+    try:
+        return of(data) if there else None
+    except ReproError as error:
+        print(f"not compared with the clips in {root(data)}: {error}", file=sys.stderr)
+        return None
 
 
 def load(

@@ -1,7 +1,7 @@
 """Architectures: plain functions of plain arguments that return an `nn.Module`; one file each, readable alone."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
@@ -29,12 +29,17 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def build(name: str, **arguments: Any) -> nn.Module:
-    """The network `name` of `MODELS`. An unknown name or argument is an error that offers the nearest one."""
+def check(name: str, arguments: Iterable[str]) -> None:
+    """An unknown network or argument is an error that offers the nearest name."""
     if name not in MODELS:
         raise unknown("model", name, MODELS)
     known = inspect.signature(MODELS[name]).parameters
     for argument in arguments:
         if argument not in known:
             raise unknown(f"argument of {name}", argument, known)
+
+
+def build(name: str, **arguments: Any) -> nn.Module:
+    """The network `name` of `MODELS`; errors as in `check`."""
+    check(name, arguments)
     return MODELS[name](**arguments)

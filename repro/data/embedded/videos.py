@@ -86,6 +86,13 @@ class Synthetic:
                 raise ReproError(f"Synthetic.{name} is {getattr(self, name)!r}, but must be {rule}")
 
 
+EDITIONS = {  # by `Data.source`; the large one is for networks that take 16 frames of 112 pixels
+    "smoke": Synthetic(sources=6, train=6, test=6),
+    "small": Synthetic(),
+    "large": Synthetic(frames=20, side=96),
+}
+
+
 def _camera(count: int, unit: float, rng: np.random.Generator) -> np.ndarray:
     """(count, 2, 3) affine maps: shake and slow drift in units of `unit` pixels, a little roll and zoom."""
     t = np.arange(count) - (count - 1) / 2
@@ -183,6 +190,12 @@ def read_options(root: Path) -> Synthetic:
     except FileNotFoundError:
         raise ReproError(f"no synthetic.json in {root}: write the embedded data set there first") from None
     return Synthetic(**{**told, "classes": tuple(told["classes"])})
+
+
+def is_complete(root: Path) -> bool:
+    """Whether the folder holds an embedded set that was drawn to its end."""
+    marker = root / "synthetic.json"
+    return marker.exists() and bool(json.loads(marker.read_text())["sha256"])
 
 
 def write(root: Path | str, options: Synthetic = Synthetic(), jobs: int = 1) -> Path:

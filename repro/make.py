@@ -1,0 +1,125 @@
+"""One run from its clips to its record: set up, train, test, write. Killed at any moment, it goes on where it was.
+
+A run's folder holds its lock, its checkpoint and log while it trains, then its weights and its record. The system
+releases the lock when its process dies.
+"""
+
+import contextlib
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from lightning_fabric import Fabric
+from torch import nn
+
+from repro import evaluate, networks, paths, records, train
+from repro.config import Run, content
+from repro.data import catalog
+from repro.data.catalog import Catalog
+from repro.data.clips import ClipDataset
+from repro.models.tools import checkpoints, inference
+from repro.records import Record
+
+SMALL = ("smoke", "small")  # profiles of small networks
+
+
+def is_made(run: Run) -> bool:
+    """Whether this machine has the record and the weights of a run."""
+    return records.path_here(run.id).exists() and networks.are_here([run])
+
+
+def make(run: Run, accelerator: str = "cpu") -> Record:
+    """Trains and tests one run and writes its record, unless another process has just done so.
+
+    Under torchrun all processes share the run.
+    """
+    with _only_one(paths.runs() / run.id):
+        if is_made(run):
+            return records.get(run)
+        if run.teacher is not None and not networks.are_here([run.teacher]):
+            make(run.teacher, accelerator)
+        start, fabric = time.perf_counter(), _fabric(run, accelerator)
+        provenance = records.environment(f"{accelerator} x{fabric.world_size}")
+        started_from = networks.start_hash(run)  # before training: what is wrong with it must not cost a run
+        clips = catalog.of(run.data)
+        model = networks.build(run, clips.classes)
+        workers = 0 if accelerator == "cpu" else min(8, os.cpu_count() or 1)
+        history = _train(run, fabric, model, clips, workers)
+        testing = ClipDataset(clips, "test", run.data, (run.data.modality,))
+        scores = _test(run, fabric, model, testing, workers)
+        stored, found = evaluate.measure(scores)
+        provenance |= {
+            "seconds": round(time.perf_counter() - start, 1),
+            "precision": fabric.strategy.precision.precision,
+        }
+        record = Record(
+            id=run.id,
+            config=content(run),
+            history=history,
+            metrics=found,
+            scores=stored,
+            labels=scores.labels.tolist(),
+            clips=testing.table["clip"].tolist(),
+            classes=list(clips.classes),
+            catalog=clips.id,
+            excluded=list(clips.excluded),
+            start=started_from,
+            provenance=provenance | {"date": datetime.now(UTC).isoformat("T", "seconds")},
+        )
+        if fabric.is_global_zero:
+            checkpoints.save_weights(networks.weights_path(run), model, list(clips.classes), {"run": run.id})
+            records.write(record, records.path_here(run.id))
+            _checkpoint(run).unlink()
+        fabric.barrier()
+        return record
+
+
+def _fabric(run: Run, accelerator: str) -> Fabric:
+    """Device, processes and precision of a run on this machine."""
+    world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    # one thread for a small network: as fast as two, and the result does not depend on how many runs go at once
+    torch.set_num_threads(1 if run.profile in SMALL else max(1, (os.cpu_count() or 1) // world))
+    torch.backends.cudnn.benchmark = True
+    bf16 = run.precision == "mixed" and inference.bf16_supported(accelerator)
+    fabric = Fabric(
+        accelerator=accelerator, devices=local, num_nodes=world // local, strategy="ddp" if world > 1 else "auto",
+        precision="bf16-mixed" if bf16 else "32-true",
+    )  # fmt: skip
+    fabric.launch()
+    return fabric
+
+
+def _train(run: Run, fabric: Fabric, model: nn.Module, clips: Catalog, workers: int) -> list[dict]:
+    """Trains `model` in place and returns the history; the log in the run's folder gets one line per epoch."""
+    with fabric.rank_zero_first():
+        teacher = fabric.to_device(networks.frozen_teacher(run, clips.classes)) if run.teacher else None
+    seen = (run.data.modality,) if run.teacher is None else (run.data.modality, run.teacher.data.modality)
+    training = ClipDataset(clips, "train", run.data, seen, run.seed)
+    validation = ClipDataset(clips, "val", run.data, (run.data.modality,)) if run.data.val_fraction else None
+    with open(_checkpoint(run).with_name("log.txt") if fabric.is_global_zero else os.devnull, "a", buffering=1) as log:
+        return train.fit(
+            run, fabric, model, teacher, training, validation, _checkpoint(run), workers,
+            say=lambda line: print(line, file=log),
+        )  # fmt: skip
+
+
+def _test(run: Run, fabric: Fabric, model: nn.Module, testing: ClipDataset, workers: int) -> evaluate.Scores:
+    """The scores of the test part, with as many frames at once as in training."""
+    frames = run.data.test_frames or run.data.frames
+    batch = max(run.optimisation.batch * run.data.frames // frames, 1)
+    ready = inference.for_inference(model, bf16=False)
+    return evaluate.predict(ready, testing, fabric, batch, run.data.modality, workers)
+
+
+def _checkpoint(run: Run) -> Path:
+    return paths.runs() / run.id / "checkpoint.pt"
+
+
+def _only_one(folder: Path) -> contextlib.AbstractContextManager:
+    """Holds the lock of a run's folder; under torchrun the first process holds it for all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    first = int(os.environ.get("RANK", "0")) == 0
+    return FileLock(folder / "lock") if first else contextlib.nullcontext()

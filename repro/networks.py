@@ -1,0 +1,78 @@
+"""The network of a run: built from its configuration, or as it was trained on this machine."""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from repro import models, paths, records
+from repro.config import Run
+from repro.data.clips import channels
+from repro.errors import ReproError
+from repro.models.tools import checkpoints, inference
+from repro.models.tools.freeze import freeze_batchnorm_except_first, freeze_except
+
+
+def weights_path(run: Run) -> Path:
+    """Where this machine keeps the trained weights of a run. They are too large to be committed."""
+    return paths.runs() / run.id / "weights.pt"
+
+
+def are_here(runs: Sequence[Run]) -> bool:
+    """Whether the trained networks of all runs are on this machine."""
+    return all(weights_path(run).exists() for run in runs)
+
+
+def build(run: Run, classes: Sequence[str], initialise: bool = True) -> nn.Module:
+    """The untrained network of a run: seeded, and with its frozen parts frozen.
+
+    initialise: loads its public checkpoint, where the run names one.
+    """
+    torch.manual_seed(run.seed)
+    inputs = channels(run.data)
+    model = models.build(run.model.name, num_classes=len(classes), in_channels=inputs, **run.model.arguments)
+    opt = run.optimisation
+    if opt.init and initialise:
+        for network in getattr(model, "pathways", (model,)):  # one file starts each stream of a network with several
+            print(checkpoints.load_public(network, Path(opt.init_file)), file=sys.stderr)
+    if opt.trained:
+        freeze_except(model, opt.trained)
+    if opt.partial_batchnorm:
+        freeze_batchnorm_except_first(model)
+    return model
+
+
+def trained(run: Run) -> nn.Module:
+    """The finished network of a run, in eval mode on the CPU."""
+    if not weights_path(run).exists():
+        raise ReproError(
+            f"run {run.id} ({run.title}) was not trained on this machine, and networks are not part of the project; "
+            "train it with fresh = True"
+        )
+    return _loaded(run, records.get(run).classes).eval()
+
+
+def frozen_teacher(run: Run, classes: Sequence[str]) -> nn.Module:
+    """The teacher of `run`: eval mode, no gradients, BatchNorm folded."""
+    return inference.for_inference(_loaded(run.teacher, classes), bf16=False)
+
+
+def _loaded(run: Run, classes: Sequence[str]) -> nn.Module:
+    model = build(run, classes, initialise=False)
+    checkpoints.load_weights(weights_path(run), model, list(classes))
+    return model
+
+
+def start_hash(run: Run) -> str:
+    """sha256 of the public checkpoint that a run starts from; empty where it starts from scratch."""
+    opt = run.optimisation
+    if not opt.init:
+        return ""
+    path = Path(opt.init_file).expanduser()
+    if not path.is_file():
+        raise ReproError(f"run {run.id} starts from {opt.init_file}, but there is no such file")
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
