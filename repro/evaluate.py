@@ -1,4 +1,4 @@
-"""Scores of a network on the views of a part of a data set. The view protocol stands in the run and in its record."""
+"""The scores of a network on the views of a part of a data set. The run, and so its record, names the view protocol."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,10 @@ from repro.errors import ReproError
 
 @dataclass(frozen=True)
 class Scores:
-    """Logits of M clips of N videos. clips: (M, K) float32; video: (M,) which video each clip is of; labels: (N,).
+    """Logits of the M views ("clips") of N videos, with K classes.
 
-    average: what is averaged over the clips of a video, logits (MARS) or probabilities (Hara's code, T-STAM).
+    clips: (M, K) float32. video: (M,) ints, the row in `labels` of each clip's video. labels: (N,) ints.
+    average: what is averaged over the clips of a video: "logits" (MARS) or "probabilities" (Hara's code, T-STAM).
     """
 
     clips: np.ndarray
@@ -25,12 +26,12 @@ class Scores:
     average: str = "logits"
 
     def videos(self) -> np.ndarray:
-        """(N, K): mean logits of each video's clips, or the logarithm of their mean probabilities."""
+        """(N, K) float64: the mean logits of each video's clips, or the logarithm of their mean probabilities."""
         clips = self.clips if self.average == "logits" else metrics.softmax(self.clips)
         sums = np.zeros((len(self.labels), clips.shape[1]))
         np.add.at(sums, self.video, clips)
         means = sums / np.bincount(self.video, minlength=len(self.labels))[:, None]
-        return means if self.average == "logits" else np.log(np.maximum(means, 1e-12))  # within float16
+        return means if self.average == "logits" else np.log(np.maximum(means, 1e-12))  # a float16 holds log(1e-12)
 
     def loss(self) -> float:
         """Mean cross-entropy of the clips."""
@@ -38,36 +39,55 @@ class Scores:
         return float(nn.functional.cross_entropy(torch.from_numpy(self.clips), labels))
 
     def clip_top1(self) -> float:
+        """Fraction of clips whose highest logit is that of their label."""
         return metrics.top(self.clips, self.labels[self.video])
 
     def video_top1(self) -> float:
+        """Fraction of videos whose highest score, averaged over their clips, is that of their label."""
         return metrics.top(self.videos(), self.labels)
 
 
 def predict(
-    model: nn.Module, dataset: ClipDataset, fabric: Fabric, batch: int, modality: str, workers: int = 0
+    model: nn.Module,
+    dataset: ClipDataset,
+    fabric: Fabric | None = None,
+    batch: int = 16,
+    modality: str = "",
+    workers: int = 0,
 ) -> Scores:
-    """Runs `model`, in eval mode, over all views of `dataset`; several processes share the work."""
+    """The logits of `model`, in eval mode, for all views of a validation or test part.
+
+    fabric: device, precision and processes, which share the views; by default this process alone, in float32, on the CPU.
+    batch: views at a time. modality: the input of the network, needed only where the data set shows several.
+    workers: processes that decode.
+    """
+    if not modality:
+        (modality,) = dataset.modalities
+    fabric = fabric or Fabric(accelerator="cpu", devices=1)
     training = model.training
     model.eval()
-    clips = torch.zeros(len(dataset), len(dataset.classes), device=fabric.device)
+    clips = torch.zeros(len(dataset), len(dataset.classes), device=fabric.device)  # (M, K)
     with torch.inference_mode():
         for items in batches(dataset, batch, 0, workers, fabric.global_rank, fabric.world_size):
             with fabric.autocast():
                 logits = model(fabric.to_device(items[modality])).logits.float()
             clips[items["view"].to(fabric.device)] = logits
-    clips = fabric.all_reduce(clips, reduce_op="sum")
+    clips = fabric.all_reduce(clips, reduce_op="sum")  # each process filled the rows of its own views
     model.train(training)
     video = np.array([view.video for view in dataset.views])
     return Scores(clips.cpu().numpy(), video, dataset.labels.astype(np.int64), dataset.data.average)
 
 
 def measure(scores: Scores) -> tuple[np.ndarray, dict]:
-    """What a record keeps: video scores (N, K) float16, and metrics computed from just these, fractions in [0, 1]."""
+    """What a record keeps: video scores (N, K) as float16, and metrics as fractions in [0, 1].
+
+    All metrics but `clip_top1` are computed from the float16 scores, so a reader of the record gets the same numbers.
+    Raises ReproError for scores that are not finite or do not fit into float16.
+    """
     with np.errstate(over="ignore"):
         videos = scores.videos().astype(np.float16)
     if not np.isfinite(videos).all():
-        raise ReproError("the network's test scores are not finite, or too large to store; its training diverged")
+        raise ReproError("the test scores are not finite, or too large for float16: the training diverged")
     found = {
         "clip_top1": scores.clip_top1(),
         "video_top1": metrics.top(videos, scores.labels),

@@ -1,4 +1,7 @@
-"""Accuracies, as pure functions of scores and labels. Fractions in [0, 1]; NaN never: an empty input is an error."""
+"""Accuracies: pure functions of scores (N, K) and labels (N,) that return fractions in [0, 1].
+
+An empty input is an error, so no accuracy is ever NaN.
+"""
 
 import numpy as np
 
@@ -6,7 +9,10 @@ from repro.errors import ReproError
 
 
 def correct(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> np.ndarray:
-    """(N,) bool: is the label among the k highest of `scores` (N, K)? A tie counts for the lower class number."""
+    """(N,) bool: whether the label is among the k highest scores. Of equal scores the lower class number ranks first.
+
+    Raises ReproError where there are no scores.
+    """
     if len(scores) == 0:
         raise ReproError("no scores to evaluate: the test part is empty")
     order = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")[:, :k]  # (N, k)
@@ -14,22 +20,22 @@ def correct(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> np.ndarray:
 
 
 def top(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
-    """Fraction of rows whose label is among the k highest scores: clip_top1 or video_top1, by what the rows are."""
+    """Fraction of rows whose label is among the k highest scores. A row is a clip (clip_top1) or a video (video_top1)."""
     return float(correct(scores, labels, k).mean())
 
 
 def per_class(scores: np.ndarray, labels: np.ndarray) -> dict[int, float]:
-    """Top-1 within each class that occurs in `labels`."""
+    """{class number: top-1 of its rows} for the classes that occur in `labels`."""
     hits, labels = correct(scores, labels), np.asarray(labels)
     return {int(c): float(hits[labels == c].mean()) for c in np.unique(labels)}
 
 
 def mean_class(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of the per-class top-1, every class with the same weight (TSN's accuracy)."""
+    """Mean of the per-class top-1: every class has the same weight, as in TSN's code."""
     return float(np.mean(list(per_class(scores, labels).values())))
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
-    """(N, K) logits to probabilities."""
+    """(N, K) logits to (N, K) float64 probabilities."""
     e = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
