@@ -1,65 +1,283 @@
-"""What the README shows is what the repository holds."""
+"""What README.md and docs/ show is what the repository holds."""
 
 import csv
+import importlib
+import json
+import os
 import re
+import statistics
 
 import pytest
 
-from repro import paths
-from repro.evidence.statistics import CONTRADICTED, NOT_RESOLVED, SUPPORTED
+from repro import paths, records
 from repro.models import MODELS
+from repro.models.tools.cost import published_models
+from repro.papers import imrs, resnet50, tstam
+from repro.parameters import Parameters
 
-README = (paths.ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    path.name: path.read_text(encoding="utf-8") for path in (paths.ROOT / "README.md", *paths.ROOT.glob("docs/*.md"))
+}
 RESULTS = paths.ROOT / "results" / "small"
+BENCHMARKS = paths.ROOT / "results" / "benchmarks"
+WARNED = ("results.md", "evidence.md", "README.md")  # pages that say first what the numbers rest on
+SUPPORTED, CONTRADICTED, NOT_RESOLVED = "supported", "contradicted", "not resolved"
 
 
-def rows_of_readme() -> list[list[str]]:
-    lines = [line for line in README.splitlines() if line.startswith("| ")]
-    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+def tables(page: str, heading: str = "") -> list[list[list[str]]]:
+    """The Markdown tables of a page, or of its section under a heading: lists of rows, rows of cells, the header first."""
+    text = PAGES[page]
+    if heading:
+        text = re.split(r"\n##+ ", text.split(f"# {heading}\n", 1)[1])[0]
+    found = re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE)
+    cells = [[re.split(r"(?<!\\)\|", line)[1:-1] for line in each.splitlines()] for each in found]
+    return [[[cell.strip() for cell in row] for i, row in enumerate(each) if i != 1] for each in cells]
+
+
+def read(file) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def load(name: str) -> dict:
+    return json.loads((BENCHMARKS / f"{name}.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def measured() -> list[set[str]]:
-    """The cells of each line of every table in results/."""
-    texts = [file.read_text(encoding="utf-8") for file in RESULTS.glob("*/*.csv")]
-    return [set(line) for text in texts for line in csv.reader(text.splitlines())]
+def claims() -> list[dict[str, str]]:
+    return read(RESULTS / "synthetic" / "claims.csv")
 
 
-def test_every_line_with_an_interval_is_a_line_of_a_table(measured):
-    told = [row for row in rows_of_readme() if any(re.search(r"\d \[[+-]?\d", cell) for cell in row)]
-    assert len(told) > 60
-    for row in told:
-        numbers = {cell for cell in row[1:] if re.search(r"\d", cell) and cell != "split 1"}
+def test_every_line_with_an_interval_is_a_line_of_a_table():
+    measured = [set(row.values()) for file in RESULTS.glob("*/*.csv") for row in read(file)]
+    rows = [row for page in PAGES for table in tables(page) for row in table]
+    shown = [row for row in rows if any(re.search(r"\d \[[+-]?\d", cell) for cell in row)]
+    assert len(shown) > 60
+    for row in shown:
+        numbers = {cell for cell in row[1:] if re.search(r"\d", cell)}
         assert any(numbers <= line for line in measured), row
 
 
-def test_the_counts_of_verdicts_are_those_of_the_claims():
-    with (RESULTS / "synthetic" / "claims.csv").open(encoding="utf-8", newline="") as file:
-        found = [line["verdict"] for line in csv.DictReader(file)]
-    words = ", ".join(f"{found.count(verdict)} {verdict}" for verdict in (SUPPORTED, CONTRADICTED, NOT_RESOLVED))
-    assert words in " ".join(README.split())
+def test_every_claim_is_shown_with_its_verdict(claims):
+    (table,) = tables("results.md", "The claims")
+    assert [(row[0], row[-1]) for row in table[1:]] == [(line["claim"], line["verdict"]) for line in claims]
 
 
-def test_links_and_pictures_lead_somewhere():
-    targets = re.findall(r"\]\(([\w./-]+)\)", README)
-    assert len(targets) > 25
-    for target in targets:
-        assert (paths.ROOT / target).exists(), target
+def counted(verdicts: list[str]) -> list[int]:
+    return [verdicts.count(verdict) for verdict in (SUPPORTED, CONTRADICTED, NOT_RESOLVED)]
 
 
-def test_a_network_is_added_as_the_readme_says(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("REPRO_DATA", str(tmp_path))
-    section = README.split("## Your own network")[1].split("\n## ")[0]
-    network, use = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    namespace = {}
-    exec(network, namespace)
-    monkeypatch.setitem(MODELS, "meancolour", namespace["MeanColour"])
-    exec(use.replace('profile="small"', 'profile="smoke"'), {})
-    (floor, _), (tsm, _) = (line.split() for line in capsys.readouterr().out.splitlines())
-    assert (floor, tsm) == ("meancolour", "tsm")
+def test_the_counts_of_verdicts_are_those_of_the_claims(claims):
+    supported, contradicted, not_resolved = counted([line["verdict"] for line in claims])
+    words = f"{supported} supported, {contradicted} contradicted, {not_resolved} not resolved"
+    assert words in PAGES["results.md"]
+    rows = [row for row in tables("README.md", "Results")[0][1:]]
+    for row in rows:
+        papers = row[0].partition("(")[0].replace(" ", "").split(",")
+        assert [int(cell) for cell in row[2:5]] == counted([c["verdict"] for c in claims if c["paper"] in papers]), row
+    assert sum(int(cell) for row in rows for cell in row[2:5]) == len(claims)
+
+
+def test_the_exact_rows_are_counted(claims):
+    printed = [row["match"] for row in read(RESULTS / "synthetic" / "imrs_efficiency.csv") if row["match"]]
+    assert f"{printed.count('True')} of {len(printed)} printed rows of cost" in PAGES["README.md"]
+
+
+def test_the_table_of_costs_is_what_is_counted():
+    (table,) = tables("results.md", "Exact counts")
+    counts = published_models()
+    assert len(counts) == len(table) - 1
+    for row, count in zip(table[1:], counts, strict=True):
+        assert row[:5] == [
+            count["model"], str(count["classes"]), count["input"], f"{count['parameters']:,}", str(count["gmacs"]),
+        ]  # fmt: skip
+        assert row[6] == {True: "yes", False: "no", None: ""}[count["match"]]
+
+
+def test_what_the_numbers_rest_on_is_said_first():
+    every = [record for record, _ in records.everything("small")]
+    rgb = [
+        100 * record.history[-1]["clip_top1"]
+        for record in every
+        if record.config["data"]["dataset"] == "synthetic"
+        and (record.config["model"]["name"], record.config["data"]["modality"]) == ("resnext3d", "rgb")
+        and not record.config["teacher"]
+    ]
+    for page in WARNED:
+        assert f"{min(rgb):.0f} to {max(rgb):.0f} %" in flat(page)
+    dirty = sum(record.provenance["git"]["dirty"] is True for record in every)
+    assert f"{dirty} of the {len(every)} records" in flat("evidence.md")
+
+
+def test_five_of_the_contradicted_claims_rest_on_one_student(claims):
+    student = imrs.student(Parameters(), 1, 0)
+    contradicted = [line["claim"] for line in claims if line["verdict"] == CONTRADICTED]
+    rest_on_it = [claim.statement for claim in imrs.CLAIMS if student.id in better_runs(claim)]
+    assert len(contradicted) == 8
+    assert len(set(contradicted) & set(rest_on_it)) == 5
+    assert len(rest_on_it) == 6
+    assert "Six of IMRS's claims rest on one student" in PAGES["results.md"]
+    for page in WARNED:
+        assert "Five of the eight contradicted" in flat(page)
+
+
+def better_runs(claim) -> set[str]:
+    """Ids of the runs of the rows that a claim calls better."""
+    rows = [row for row in claim.table(Parameters()).rows if row.label in {better for better, _ in claim.pairs}]
+    return {run.id for row in rows for system in row.systems for run in system}
+
+
+def flat(page: str) -> str:
+    return " ".join(PAGES[page].split())
+
+
+def test_the_numbers_of_two_processors():
+    (table,) = tables("evidence.md", "The numbers differ between processors")
+    given = Parameters()
+    runs = (
+        imrs.single(given, 1, 0, excitation="none"), imrs.single(given, 1, 0), imrs.student(given, 1, 0),
+        tstam.stream(given, 1, 0, "flow"), resnet50.run(given, 1, 0, "tsm"),
+    )  # fmt: skip
+    for row, run in zip(table[1:], runs, strict=True):
+        committed = records.read(records.path_committed("small", run.id))
+        assert row[1] == f"{100 * committed.metrics['video_top1']:.1f}"
+        assert committed.provenance["machine"]["processor"] == table[0][1]
+    plain, with_ce = ([float(cell) for cell in row[1:]] for row in table[1:3])
+    gains = [f"{b - a:+.1f}" for a, b in zip(plain, with_ce, strict=True)]
+    assert f"{gains[0]} points at this seed on one machine and {gains[1]} on the other" in flat("evidence.md")
+    largest = max(abs(float(row[1]) - float(row[2])) for row in table[1:])
+    for page in WARNED:
+        assert f"up to {largest:.0f} points" in flat(page)
+
+
+def test_flow_is_as_its_record_says():
+    speed, hours = tables("flow-and-speed.md", "Optical flow")
+    pairs, median = load("flow"), {}
+    for row in speed[1:]:
+        own = [pair for pair in pairs["one_thread"] if pair["size"] == row[0]]
+        median[row[0]] = [statistics.median(pair[what] for pair in own) for what in ("ours", "opencv", "ratio")]
+        ours, opencv, ratio = median[row[0]]
+        assert row[1:] == [f"{ours:.1f}", f"{opencv:.0f}", f"{ratio:.1f}x"]
+    assert all(pair["identical"] for pair in pairs["one_thread"])
+    assert f"{pairs['two_processes']['clock']:.2f} times the pairs of one" in PAGES["flow-and-speed.md"]
+    per_pair = {"ours": median["320x240"][0] / 3.6e6, "opencv": median["320x240"][1] / 3.6e6}  # core-hours
+    for column, frames in ((1, 2.4e6), (2, 0.63e6)):
+        ours, opencv = per_pair["ours"] * frames, per_pair["opencv"] * frames
+        shown = [float(row[column]) for row in hours[1:]]
+        assert shown == [
+            float(f"{ours:.2g}"),
+            float(f"{ours / pairs['two_processes']['clock']:.{2 if ours < 10 else 1}g}"),
+            round(opencv),
+        ]
+
+
+def test_latency_is_as_its_record_says():
+    (table,) = tables("flow-and-speed.md", "Latency of one clip")
+    lines = read(RESULTS / "synthetic" / "imrs_latency.csv")
+    assert table[1:] == [[line["system"], line["ms a clip"], line["times the student"]] for line in lines]
+
+
+def test_speed_is_as_its_records_say():
+    (table,) = tables("flow-and-speed.md", "Training and inference")
+
+    def ratio(name: str, what: str, batch: int) -> str:
+        (row,) = (row for row in load(name)["rows"] if (row["what"], row["batch"]) == (what, batch))
+        return f"{row['ratio']:.1f}x"
+
+    for row, name in zip(table[1:4], ("networks", "networks_one_thread", "networks_bn_inception"), strict=True):
+        assert row[1:] == [ratio(name, "training step", 4), ratio(name, "inference", 8), ratio(name, "inference", 1)]
+    modules = {row["network"]: row["ratio"] for row in load("temporal")["rows"]}
+    assert table[4][1] == f"{modules['contiguous float32']:.1f}x"
+    for name in ("TSM", "SMNet", "STMSA", "STME"):
+        assert f"{name} {modules[name]:.2f}" in flat("flow-and-speed.md")
+
+
+def test_decoding_is_as_its_record_says():
+    texture, *real = load("clips")["measured"]
+    packed = [row["clips_per_second"]["packed"] for row in real]
+    sparse = [row["clips_per_second"]["sparse"] for row in real]
+    ratios = [row["ratio"] for row in (texture, *real)]
+    text = flat("flow-and-speed.md")
+    for words in (
+        f"{texture['clips_per_second']['packed']:.0f} training clips a second from frames of {texture['kB a frame']:.0f} kB",
+        f"{min(packed):.0f} to {max(packed):.0f} from four real UCF101 clips",
+        f"{min(ratios):.1f} to {max(ratios):.1f} times the rate of Pillow",
+        f"cuts {min(sparse):.0f} to {max(sparse):.0f}",
+    ):
+        assert words in text, words
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_pictures_lead_somewhere(page):
+    folder = paths.ROOT if page == "README.md" else paths.ROOT / "docs"
+    targets = re.findall(r"\]\(([\w./-]*)(?:#([\w-]+))?\)", PAGES[page])
+    for target, section in targets:
+        path = folder / target if target else folder / page
+        assert path.exists(), target
+        assert not section or section in anchors(path.read_text(encoding="utf-8")), (target, section)
+
+
+def anchors(text: str) -> list[str]:
+    """The names under which GitHub links the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_path_named_exists(page):
+    words = re.findall(r"`((?:repro|docs|tests|benchmarks|results|figures|notebooks)/[\w./-]*)`", PAGES[page])
+    for word in words:
+        added = word == "repro/models/meancolour.py"  # the reader's own file
+        assert added or (paths.ROOT / word).exists(), word
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_name_in_the_package_exists(page):
+    for module, name in re.findall(r"`(repro\.[a-z][\w.]*)\.(\w+)[(`]", PAGES[page]):
+        assert hasattr(importlib.import_module(module), name), (module, name)
+
+
+def test_every_notebook_is_linked_from_the_readme():
+    for notebook in (paths.ROOT / "notebooks").glob("*.ipynb"):
+        assert f"(notebooks/{notebook.name})" in PAGES["README.md"] or notebook.name == "index.ipynb", notebook
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL)
+
+
+def test_five_lines_build_a_network(capsys):
+    exec(blocks("README.md")[0], {})
+    printed = capsys.readouterr().out.strip()
+    assert f"prints `{printed}`" in PAGES["README.md"]
+
+
+def test_results_are_read_in_three_lines():
+    space = {}
+    exec(blocks("README.md")[1], space)
+    assert len(space["frame"]) == len(space["scores"]) == len(list(records.everything("small")))
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_the_ideas_run(number):
+    assert len(blocks("ideas.md")) == 6
+    exec(blocks("ideas.md")[number], {})
+
+
+def test_the_project_is_extended_as_the_page_says(home, monkeypatch, capsys):
+    network, *use = blocks("extending.md")
+    space = {}
+    exec(network, space)
+    monkeypatch.setitem(MODELS, "meancolour", space["MeanColour"])
+    for block in use:
+        exec(block.replace('profile="small"', 'profile="smoke"'), space)
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed[:2]] == ["meancolour", "tsm"]
+    assert list(space["frame"]["row"]) == ["TSN", "TSM", "TSM, half of the channels"]
+    assert os.environ["REPRO_DATA"] == str(home / "data")
 
 
 def test_results_and_figures_stay_small():
-    places = [RESULTS, paths.ROOT / "results" / "benchmarks", paths.ROOT / "figures" / "small"]
+    places = [RESULTS, BENCHMARKS, paths.ROOT / "figures" / "small"]
     files = [file for place in places for file in place.rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in [*files, paths.ROOT / "results" / "index.html"]) < 10e6
