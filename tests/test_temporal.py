@@ -1,22 +1,19 @@
-"""Temporal modules against loops written from their equations; their own gradients against numerical ones."""
+"""Temporal modules against loops written from their equations; the plain forms against the fast ones that networks use;
+the project's own gradients against numerical ones."""
+
+import copy
 
 import pytest
 import torch
 from torch import nn
 
 from repro.errors import ReproError
-from repro.models.layers.temporal import (
-    ChannelTemporalGate,
-    ChannelwiseTemporal,
-    MotionGate,
-    Shift,
-    SpatioTemporalGate,
-    channel_mean,
-    excite,
-)
-from repro.models.smnet import SMNetModule, SpatialAttention
-from repro.models.stme import Excitation, FeatureEnhancement
-from repro.models.stmsa import MultiScale, SelfAttention
+from repro.models.layers.gates import MotionGate, SpatialAttention, SpatioTemporalGate, channel_mean, excite
+from repro.models.layers.shift import ChannelwiseTemporal, Shift
+from repro.models.layers.temporal import Excitation, FeatureEnhancement, MultiScale, SelfAttention, SMNetModule
+from repro.models.smnet import PlainSMNetModule
+from repro.models.stme import PlainEnhancement, PlainExcitation
+from repro.models.stmsa import PlainMultiScale, PlainSelfAttention
 
 B, T, C, H, W = 2, 5, 16, 3, 4
 
@@ -121,16 +118,6 @@ def test_motion_gate_is_its_equation(h, w):
             torch.testing.assert_close(gate[b * T + t, :, 0, 0], expected)
 
 
-def test_channel_temporal_gate_is_its_equation():
-    module, x = randomised(ChannelTemporalGate(C, 4)), frames()
-    y = x.mean((2, 3)) @ module.reduce.weight.T  # (B*T, C/r)
-    for b in range(B):
-        for t in range(T):
-            near = [padded(y, b, t + k) for k in (-1, 0, 1)]
-            mixed = torch.relu(sum(module.conv.weight[:, :, k] @ near[k] for k in range(3)))
-            torch.testing.assert_close(module(x, T)[b * T + t, :, 0, 0], torch.sigmoid(module.expand.weight @ mixed))
-
-
 def test_spatial_attention_is_a_convolution_of_the_mean():
     module, x = randomised(SpatialAttention(7)), frames()
     expected = torch.sigmoid(nn.functional.conv2d(x.mean(1, keepdim=True), module.conv.weight[:, :, 0], padding=3))
@@ -195,6 +182,42 @@ def test_enhancement_starts_as_nothing():
     assert not torch.allclose(randomised(module)(x, T), x)
 
 
+PAIRS = {
+    "smnet": (PlainSMNetModule(C, 7, 4), SMNetModule(C, True, True, 7, 4)),
+    "stme": (PlainExcitation(C, 8, 4), Excitation(C, True, True, True, 8, 4)),
+    "enhancement": (PlainEnhancement(C), FeatureEnhancement(C)),
+    "multi-scale": (PlainMultiScale(C, 1, 4), MultiScale(C, 1, 4)),
+    "multi-scale, stride 2": (PlainMultiScale(C, 2, 4), MultiScale(C, 2, 4)),
+    "self-attention": (PlainSelfAttention(C), SelfAttention(C)),
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("plain", "fast"), PAIRS.values(), ids=PAIRS)
+def test_the_fast_form_is_the_plain_one(plain, fast, training):
+    """Outputs, gradients and BatchNorm statistics, from the same values of all parameters."""
+    plain, fast = (
+        copy.deepcopy(plain).double().train(training),
+        randomised(copy.deepcopy(fast)).double().train(training),
+    )
+    for ours, theirs in ((plain.parameters(), fast.parameters()), (plain.buffers(), fast.buffers())):
+        for mine, its in zip(ours, theirs, strict=True):
+            mine.data = its.data.clone().view_as(mine)  # the same numbers in the same order, with axes of length one
+    x = frames(h=5, w=6, dtype=torch.float64).requires_grad_()  # (B*T, C, H, W)
+    clip = x.detach().unflatten(0, (B, T)).transpose(1, 2).contiguous().requires_grad_()  # (B, C, T, H, W)
+    y, expected = fast(x, T), plain(clip)
+    torch.testing.assert_close(y, expected.transpose(1, 2).flatten(0, 1))
+    weights = frames(h=y.shape[2], w=y.shape[3], dtype=torch.float64, seed=1)
+    (y * weights).sum().backward()
+    (expected * weights.unflatten(0, (B, T)).transpose(1, 2)).sum().backward()
+    torch.testing.assert_close(x.grad, clip.grad.transpose(1, 2).flatten(0, 1))
+    for mine, its in zip(plain.parameters(), fast.parameters(), strict=True):
+        assert its.grad.abs().max() > 1e-6
+        torch.testing.assert_close(its.grad.view_as(mine), mine.grad)
+    for mine, its in zip(plain.buffers(), fast.buffers(), strict=True):
+        torch.testing.assert_close(its, mine)
+
+
 @pytest.mark.parametrize(
     "module",
     [Shift(4), ChannelwiseTemporal(8), ChannelwiseTemporal(8, dilation=2), SMNetModule(8, True, True, 3, 4),
@@ -238,7 +261,7 @@ def test_bfloat16_is_close_and_stays_channels_last(module):
 def test_impossible_modules_are_one_error():
     with pytest.raises(ReproError, match="divide is 1"):
         Shift(1)
-    with pytest.raises(ReproError, match="reduction is 5, but must divide 16"):
+    with pytest.raises(ReproError, match="reduction is 5, but must be a divisor of its 16"):
         MotionGate(16, 5)
-    with pytest.raises(ReproError, match="groups is 3, but must divide 16"):
+    with pytest.raises(ReproError, match="groups is 3, but must be a divisor of its 16"):
         MultiScale(16, 1, 3)

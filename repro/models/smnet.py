@@ -1,111 +1,99 @@
-"""SMNet: ResNet-50 whose residual blocks hold a spatio-temporal excitation and a motion excitation.
+"""SMNet: ResNet-50 with a spatio-temporal excitation and a motion excitation in its residual blocks.
 
 Paper: Yang, Lu, Zhou 2022, "A Spatio-Temporal Motion Network for Action Recognition Based on Spatial Attention" (Entropy
-24(3), 368). Only its abstract and the captions of three figures are known here; its tables and ablations are not
-available. Serves the ablation of its two parts and of their places. The paper calls the first part SE; it is no
-squeeze-and-excitation, and is named in full here.
+24(3), 368). Serves the ablation of the two excitations and of their places. There is no public implementation. Only the
+paper's abstract and the captions of three figures are known here; its tables and ablations are not available. The paper
+abbreviates the first excitation as SE; it is not squeeze-and-excitation, so it is called STE here.
 
-Known: ResNet-50, TSN's sparse sampling; the first part "uses group convolution to fuse temporal information" and "spatial
-attention to extract spatial information"; the second "uses the difference between adjacent frames"; SMNet is inserted
-"into the residual blocks"; a caption speaks of four modules. Everything else is chosen here, from the closest public
-definitions:
-- Group convolution: over time, kernel 3, one group a channel (TSM's shift made learnable, as in ACTION-Net), starting as
-  the shift. The paper's figure draws two groups; one group a channel has the fewest parameters, which is its aim. Its
-  result is itself what goes on, so that order is seen in the features and not in a gate alone.
-- Spatial attention: CBAM's, a 7x7 convolution of the mean over the channels. CBAM's second map, the maximum, is left out as
-  in ACTION-Net: with its gradient it takes seven times as long as the mean, on the largest maps of the network.
-- Motion excitation: ACTION-Net's, `MotionGate`.
-- The two are parallel and summed, as in ACTION-Net: with u the temporal convolution of the block's input and s, m the gates
-  computed from it, conv1 sees (u s + u) + (u m + u).
-- Four modules: one in each stage, before conv1 of its last block. `blocks="all"` has one in each of the 16 blocks, as the
-  relatives (TSM, TEA, ACTION-Net) do, and takes a quarter more time; in networks of one block a stage the two agree.
+Known: ResNet-50 and TSN's sparse sampling; STE "uses group convolution to fuse temporal information" and "spatial
+attention to extract spatial information"; motion excitation "uses the difference between adjacent frames"; SMNet is
+inserted "into the residual blocks"; a caption mentions four modules.
+Chosen here, from the closest public definitions:
+- Group convolution: over time, kernel 3, one group for each channel, starting as TSM's shift (ACTION-Net's learnable shift).
+  The paper's figure draws two groups; one for each channel has the fewest parameters, which is its aim. The result itself
+  goes on, so that the order of frames reaches the features, not only a gate.
+- Spatial attention: CBAM's, a 7x7 convolution of the mean over the channels. CBAM's second map, the maximum, is left out
+  as in ACTION-Net: with its gradient it takes seven times as long as the mean, on the network's largest maps.
+- Motion excitation: ACTION-Net's.
+- The two are parallel and summed, as in ACTION-Net.
+- Four modules: one in each stage, before conv1 of its last block. `blocks="all"` puts one into each of the 16 blocks, as
+  the related TSM, TEA and ACTION-Net do, and takes a quarter more time. With one block per stage the two are the same.
+
+`PlainSMNetModule` is the equation. The network uses `repro.models.layers.temporal.SMNetModule`, which computes the same
+faster and can switch each excitation off; tests/test_temporal.py compares the two.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from repro.errors import ReproError, unknown
-from repro.models.layers.conv import Conv3d
-from repro.models.layers.temporal import ChannelwiseTemporal, MotionGate, channel_mean, excite
-from repro.models.resnet2d import STAGES, ResNet2D
+from repro.errors import require, unknown
+from repro.models.layers.temporal import SMNetModule
+from repro.models.resnet2d import STAGES, Backbone, Modules, Place, ResNet2D
+from repro.models.tools.arguments import takes
 
 
-class SpatialAttention(nn.Module):
-    """sigmoid(K mean_C x), K a k x k convolution of one map, without bias.
+class PlainSMNetModule(nn.Module):
+    """With u = G x:  y = (u s + u) + (u m + u).
 
-    Frames (B*T, C, H, W) to a gate (B*T, 1, H, W) in (0, 1).
+    Spatio-temporal excitation: G convolves each channel over time; s = sigmoid(K mean_C u), one gate for each position.
+    Motion excitation: z = BN(W_1 u), d[t] = L z[t+1] - z[t] and 0 for the last frame, m = sigmoid(W_2 mean_HW d), one gate
+    for each channel and frame. L is a channelwise 3x3 convolution, K a k x k one. Only BN has a bias.
+
+    Clips (B, C, T, H, W) to the same.
     """
 
-    def __init__(self, kernel: int):
+    def __init__(self, channels: int, kernel: int = 7, reduction: int = 16):
         super().__init__()
-        # As a 3-D convolution: the project's, which is right in bfloat16 where a map is smaller than the kernel.
-        self.conv = Conv3d(1, 1, (1, kernel, kernel), padding=(0, kernel // 2, kernel // 2), bias=False)
+        reduced = channels // reduction
+        self.temporal = nn.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0), groups=channels, bias=False)  # G
+        self.spatial = nn.Conv3d(1, 1, (1, kernel, kernel), padding=(0, kernel // 2, kernel // 2), bias=False)  # K
+        self.reduce = nn.Conv3d(channels, reduced, 1, bias=False)  # W_1
+        self.bn = nn.BatchNorm3d(reduced)
+        self.move = nn.Conv3d(reduced, reduced, (1, 3, 3), padding=(0, 1, 1), groups=reduced, bias=False)  # L
+        self.expand = nn.Conv1d(reduced, channels, 1, bias=False)  # W_2
 
     def forward(self, x: Tensor) -> Tensor:
-        m = channel_mean(x).transpose(0, 1)[None]  # (1, 1, B*T, H, W)
-        return torch.sigmoid(self.conv(m))[0].transpose(0, 1)
+        u = self.temporal(x)  # (B, C, T, H, W)
+        s = torch.sigmoid(self.spatial(u.mean(1, keepdim=True)))  # (B, 1, T, H, W)
+        z = self.bn(self.reduce(u))  # (B, C/r, T, H, W)
+        d = self.move(z)[:, :, 1:] - z[:, :, :-1]  # (B, C/r, T-1, H, W)
+        d = F.pad(d.mean((3, 4)), (0, 1))  # (B, C/r, T), zero for the last frame
+        m = torch.sigmoid(self.expand(d))[..., None, None]  # (B, C, T, 1, 1)
+        return (u * s + u) + (u * m + u)
 
 
-class SMNetModule(nn.Module):
-    """With both excitations u * s + u + u * m + u, with one of them u * s + u or u * m + u.
-
-    u is the channelwise temporal convolution of the input (the input, without spatio-temporal excitation), s the spatial
-    attention and m the motion gate of u. Frames (B*T, C, H, W) to the same.
-    """
-
-    def __init__(self, channels: int, ste: bool, me: bool, kernel: int, reduction: int):
-        super().__init__()
-        self.temporal = ChannelwiseTemporal(channels) if ste else None
-        self.spatial = SpatialAttention(kernel) if ste else None
-        self.motion = MotionGate(channels, reduction) if me else None
-
-    def forward(self, x: Tensor, t: int) -> Tensor:
-        if self.temporal is None:
-            return x * (1 + self.motion(x, t))
-        u = self.temporal(x, t)
-        s = self.spatial(u)
-        return u * (1 + s) if self.motion is None else excite(u, s, self.motion(u, t))
-
-
+@takes(Backbone)
 def smnet(
     num_classes: int,
     in_channels: int = 3,
-    depths: Sequence[int] = (3, 4, 6, 3),
-    width: int = 64,
-    stem_kernel: int = 7,
-    stem_stride: int = 2,
-    stem_pool: bool = True,
-    dropout: float = 0.5,
-    mean: Sequence[float] | None = None,
-    std: float | Sequence[float] | None = None,
+    *,
     ste: bool = True,
     me: bool = True,
     stages: Sequence[int] = STAGES,
     blocks: Literal["all", "last"] = "last",
     kernel: int = 7,
     reduction: int = 16,
+    **backbone: Any,
 ) -> nn.Module:
-    """SMNet. The arguments up to std are those of `repro.models.resnet2d.tsn_resnet`.
+    """SMNet. num_classes, in_channels, backbone: as for `repro.models.resnet2d.tsn_resnet`.
 
-    ste, me: whether the modules have spatio-temporal excitation, motion excitation. Without both it is TSN.
-    stages, blocks: modules stand in the last block of each of these of Res2..Res5, or in all their blocks.
-    kernel: of the spatial attention, odd. reduction: C to C/r in the motion excitation.
+    ste, me: whether the modules have the spatio-temporal excitation, the motion excitation. Without both it is TSN.
+    stages, blocks: which of Res2..Res5 have modules, and whether in their last block or in all blocks.
+    kernel: k of the spatial attention, odd. reduction: r of the motion excitation, divides the channels of each block.
+    Raises ReproError naming the value and the rule if one of them makes no sense.
     """
     stages = tuple(stages)
     if blocks not in ("all", "last"):
         raise unknown("value of blocks", blocks, ("all", "last"))
-    if not stages or not set(stages) <= set(STAGES):
-        raise ReproError(f"smnet: stages is {stages!r}, but must be some of the stages {STAGES}")
-    if kernel < 1 or kernel % 2 == 0:
-        raise ReproError(f"smnet: kernel is {kernel}, but must be odd")
+    require(stages and set(stages) <= set(STAGES), "stages", stages, f"some of the stages {STAGES}")
+    require(kernel >= 1 and kernel % 2 == 1, "kernel", kernel, "odd")
 
-    def before(stage: int, block: int, channels: int) -> nn.Module | None:
-        placed = stage in stages and (blocks == "all" or block == tuple(depths)[stage - 2] - 1)
-        return SMNetModule(channels, ste, me, kernel, reduction) if placed and (ste or me) else None
+    def before(place: Place) -> nn.Module | None:
+        placed = place.stage in stages and (blocks == "all" or place.last)
+        return SMNetModule(place.channels, ste, me, kernel, reduction) if placed and (ste or me) else None
 
-    return ResNet2D(
-        num_classes, in_channels, depths, width, stem_kernel, stem_stride, stem_pool, dropout, mean, std, before=before
-    )  # fmt: skip
+    return ResNet2D(num_classes, in_channels, Backbone(**backbone), Modules(before=before))

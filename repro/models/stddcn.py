@@ -1,30 +1,35 @@
 """STDDCN: an appearance and a motion pathway with dense connections between them, taught by their own fusion.
 
 Paper: Hao, Zhang 2019, "Spatiotemporal distilled dense-connectivity network for video action recognition" (Pattern
-Recognition 92, 13-24; SDDN in its highlights). Only its abstract and highlights are known here; backbone, losses, numbers
-and ablations are not available. Serves the ablation of connections, distillation, direction and density.
+Recognition 92, 13-24; SDDN in its highlights). Serves the ablation of connections, distillation, direction and density.
+There is no public implementation. Only the paper's abstract and highlights are known here; its backbone, losses, numbers
+and ablations are not available.
 
 Known: two streams; "block-level dense connections between appearance and motion pathways", adapted from DenseNet;
 "distillation among two streams (each treated as a student) and their last fusion (treated as teacher)"; end to end.
 Chosen here:
-- Pathways: two ResNet-50; the building blocks that are connected are its four stages. One tensor holds both inputs.
-- Into each of Res3, Res4, Res5 of a pathway go its own map and what comes from all earlier stages of the other ("dense"), or
-  from the one before alone ("single"). sum: each of these maps through a 1x1 convolution, strided to the size, and a
-  BatchNorm; all added. concat: they and the own map, side by side, through one 1x1 convolution and one BatchNorm; added.
-  These BatchNorms' scales start at zero: training starts as the plain two-stream network, to the bit.
-- Fusion: the averaged last features of both, side by side (concat) or summed, then a linear layer: the teacher. Each
-  pathway keeps its own head: the students. The loss is `repro.losses.mutual_distillation`.
+- Pathways: two ResNet-50; the blocks that are connected are its four stages. One tensor contains both inputs.
+- Connections: Res3, Res4 and Res5 of a pathway receive its own map and maps of the other pathway: those of all earlier stages
+  ("dense"), or of the previous stage alone ("single"). With x the own map and z_j those of the other:
+  sum: x + sum_j BN(P_j z_j), P_j a 1x1 convolution with the stride that leads to the size of x;
+  concat: x + BN(P [x, z_1, z_2, ...]), P a 1x1 convolution, the z_j subsampled to the size of x.
+  The scales of these BatchNorms start at zero: training starts as the plain two-stream network, to the bit.
+- Fusion: the averaged last features of both pathways, side by side (concat) or added (sum), then a linear layer: the
+  teacher. Each pathway keeps its own head: the students. The loss is `repro.losses.mutual_distillation`.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from repro.errors import ReproError, unknown
+from repro.errors import require, unknown
+from repro.models.layers.conv import conv
 from repro.models.layers.frames import fold_time
-from repro.models.resnet2d import ResNet2D, average, conv
+from repro.models.resnet2d import Backbone, Modules, ResNet2D, average
+from repro.models.tools.arguments import takes
 
 DIRECTIONS = ("none", "m->a", "a->m", "both")
 
@@ -39,9 +44,9 @@ class StreamsOutput(NamedTuple):
 
 
 class Connection(nn.Module):
-    """What a stage of one pathway gets besides its own map x: from maps of the other, nearest last.
+    """The input of a stage of one pathway, from its own map x and the other pathway's maps, the latest last.
 
-    own: channels of x. sources: channels and distance in size (1, 2, 4) of each of the other's maps.
+    own: channels of x. sources: channels of each of the other's maps, and how many times larger it is than x (1, 2, 4).
     Own map (N, C, H, W) and the other's (N, C_j, s_j * H, s_j * W), rounded, to (N, C, H, W).
     """
 
@@ -77,7 +82,7 @@ class STDDCN(nn.Module):
         channels = [stage[-1].conv3.out_channels for stage in appearance.stages()]  # of Res2..Res5, in both pathways
 
         def connections(present: bool) -> nn.ModuleList:
-            """One in front of each of Res3, Res4, Res5, or none."""
+            """One before each of Res3, Res4, Res5, or none."""
             pairs = ([(channels[j], 2 ** (k - j)) for j in range(0 if dense else k, k + 1)] for k in range(3))
             return nn.ModuleList(Connection(channels[k], s, combine) for k, s in enumerate(pairs) if present)
 
@@ -89,14 +94,14 @@ class STDDCN(nn.Module):
 
     @property
     def pathways(self) -> tuple[ResNet2D, ResNet2D]:
-        """Each of the two starts from a public checkpoint of its own."""
+        """The two networks; each starts from a public checkpoint of its own."""
         return self.appearance, self.motion
 
     def forward(self, clips: Tensor) -> StreamsOutput:
         """Clips (B, 3 + 2 * stack, T, H, W), RGB first, in 0..255, any dtype, to the fusion's output and the students'."""
-        fold_time(clips, 3 + self.motion.conv1.in_channels)  # for its error: the pathways see their parts only
+        fold_time(clips, 3 + self.motion.conv1.in_channels)  # only for its error about the shape of the whole clip
         t, a, m = clips.shape[2], self.appearance.stem(clips[:, :3]), self.motion.stem(clips[:, 3:])
-        maps_a, maps_m = [], []  # of the stages so far, without what came from the other pathway
+        maps_a, maps_m = [], []  # outputs of the stages so far, without connections
         for k, (stage_a, stage_m) in enumerate(zip(self.appearance.stages(), self.motion.stages(), strict=True)):
             if k:
                 since = 0 if self.dense else k - 1
@@ -111,46 +116,39 @@ class STDDCN(nn.Module):
         return StreamsOutput(*fused, self.appearance.classify(a, t).logits, self.motion.classify(m, t).logits)
 
 
+@takes(Backbone)
 def stddcn(
     num_classes: int,
     in_channels: int = 13,
-    depths: Sequence[int] = (3, 4, 6, 3),
-    width: int = 64,
-    stem_kernel: int = 7,
-    stem_stride: int = 2,
-    stem_pool: bool = True,
-    dropout: float = 0.5,
-    mean: Sequence[float] | None = None,
-    std: float | Sequence[float] | None = None,
+    *,
     direction: Literal["none", "m->a", "a->m", "both"] = "both",
     dense: bool = True,
     combine: Literal["sum", "concat"] = "sum",
+    **backbone: Any,
 ) -> nn.Module:
-    """STDDCN. depths to dropout are those of `repro.models.resnet2d.tsn_resnet`, for both pathways.
+    """STDDCN. backbone: as for `repro.models.resnet2d.tsn_resnet`, for both pathways.
 
-    in_channels: 3 of RGB and then 2 * stack of flow, x and y in turn (two-stream networks: a stack of 5, so 13).
-    mean, std: of all in_channels; by default ImageNet's and the flow's. One number for std is for all.
-    direction: which pathway gets connections from which: appearance (a) from motion (m), the reverse, both, none.
-    dense: from all earlier stages, or ("single") from the one before only.
-    combine: how connections and the last fusion join what they get, see above.
+    in_channels: 3 of RGB, then 2 * stack of flow, x and y in turn (two-stream networks: a stack of 5, so 13). mean and std
+        are those of all in_channels, by default ImageNet's and the flow's; a single number for std applies to all.
+    direction: which pathway receives connections: appearance from motion (m->a), the reverse, both, none.
+    dense: from all earlier stages, or from the previous one only ("single").
+    combine: how connections and the last fusion join their inputs, see the top of this file.
+    Raises ReproError naming the value and the rule if one of them makes no sense.
     """
+    resnet = Backbone(**backbone)
     if direction not in DIRECTIONS:
         raise unknown("direction", direction, DIRECTIONS)
     if combine not in ("sum", "concat"):
         raise unknown("value of combine", combine, ("sum", "concat"))
-    if in_channels < 5 or in_channels % 2 == 0:
-        raise ReproError(f"stddcn: in_channels is {in_channels}, but must be 3 of RGB and 2, 4, 6, ... of flow")
-    for name, values in (("mean", mean), ("std", std)):
-        if isinstance(values, Sequence) and len(values) != in_channels:
-            raise ReproError(
-                f"stddcn: {name} is {values!r}, but must be one number for each of the {in_channels} channels"
-            )
+    streams = in_channels >= 5 and in_channels % 2 == 1
+    require(streams, "in_channels", in_channels, "3 of RGB and 2, 4, 6, ... of flow: 5, 7, 9, ...")
+    for name, values in (("mean", resnet.mean), ("std", resnet.std)):
+        fits = not isinstance(values, Sequence) or len(values) == in_channels
+        require(fits, name, values, f"one number for each of the {in_channels} channels")
 
     def pathway(channels: slice) -> ResNet2D:
-        part_mean, part_std = (v[channels] if isinstance(v, Sequence) else v for v in (mean, std))
+        mean, std = (v[channels] if isinstance(v, Sequence) else v for v in (resnet.mean, resnet.std))
         inputs = len(range(in_channels)[channels])
-        return ResNet2D(
-            num_classes, inputs, depths, width, stem_kernel, stem_stride, stem_pool, dropout, part_mean, part_std
-        )  # fmt: skip
+        return ResNet2D(num_classes, inputs, replace(resnet, mean=mean, std=std), Modules())
 
     return STDDCN(pathway(slice(0, 3)), pathway(slice(3, None)), direction, dense, combine)

@@ -1,4 +1,4 @@
-"""A 3-D convolution that trains correctly in bfloat16 on the CPU."""
+"""Convolutions: a bias-free 2-D one, and a 3-D one that trains correctly in bfloat16 on the CPU."""
 
 import torch
 import torch.nn.functional as F
@@ -6,13 +6,21 @@ from torch import Tensor, nn
 from torch.nn.grad import conv3d_input, conv3d_weight
 
 
-class Conv3d(nn.Conv3d):
-    """`nn.Conv3d`, with a weight gradient that is right where the library's is not.
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """A 2-D convolution without bias that keeps H and W at stride 1, with torchvision's initial values."""
+    module = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return module
 
-    In bfloat16 on processors with AVX-512 the library's (torch 2.14 with oneDNN 3.12, `jit_bf16:avx512_core_bf16`) reads and
-    writes memory that is not its own where the convolution pads an input smaller than its kernel; training ends in
-    NaN, or with worse weights and no word. In 3D ResNeXt-101 this is most of Res4, at 16 frames (T = 2). From an input
-    padded beforehand the same gradient is right (tests/test_conv.py), so that is what it is computed from.
+
+class Conv3d(nn.Conv3d):
+    """`nn.Conv3d` with a correct weight gradient where the library's is wrong.
+
+    The faulty kernel is oneDNN 3.12's in torch 2.14, in bfloat16 on processors with AVX-512 (`jit_bf16:avx512_core_bf16`).
+    Where the convolution pads an input that is smaller than its kernel, it reads and writes memory outside its buffers.
+    Training then ends in NaN, or silently with worse weights. In 3D ResNeXt-101 at 16 frames (T = 2) this affects most of
+    Res4. The same gradient is correct for an input that is padded beforehand (tests/test_conv.py), so it is computed from
+    one.
     """
 
     def forward(self, x: Tensor) -> Tensor:
