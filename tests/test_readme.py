@@ -273,7 +273,7 @@ def test_the_project_is_extended_as_the_page_says(home, monkeypatch, capsys):
         exec(block.replace('profile="small"', 'profile="smoke"'), space)
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed[:2]] == ["meancolour", "tsm"]
-    assert list(space["frame"]["row"]) == ["TSN", "TSM", "TSM, half of the channels"]
+    assert list(space["result"].frame["row"]) == ["TSN", "TSM", "TSM, half of the channels"]
     assert os.environ["REPRO_DATA"] == str(home / "data")
 
 
