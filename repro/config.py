@@ -67,6 +67,11 @@ class Data:
         else:
             require(self.views == "centre", "Data.views", self.views, "'centre' for segments, which span the video")
 
+    @property
+    def channels(self) -> int:
+        """Channels of a clip: 3 of RGB, 2 per flow of the stack."""
+        return sum({"rgb": 3, "flow": 2 * self.stack}[part] for part in self.modality.split("+"))
+
 
 @checked
 class Model:

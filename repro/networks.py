@@ -10,7 +10,6 @@ from torch import nn
 
 from repro import models, paths, records
 from repro.config import Run
-from repro.data.clips import channels
 from repro.errors import ReproError
 from repro.models.tools import checkpoints, inference
 from repro.models.tools.freeze import freeze_batchnorm_except_first, freeze_except
@@ -32,8 +31,8 @@ def build(run: Run, classes: Sequence[str], initialise: bool = True) -> nn.Modul
     initialise: loads its public checkpoint, where the run names one.
     """
     torch.manual_seed(run.seed)
-    inputs = channels(run.data)
-    model = models.build(run.model.name, num_classes=len(classes), in_channels=inputs, **run.model.arguments)
+    sizes = {"num_classes": len(classes), "in_channels": run.data.channels}
+    model = models.build(run.model.name, **sizes, **run.model.arguments)
     opt = run.optimisation
     if opt.init and initialise:
         for network in getattr(model, "pathways", (model,)):  # one file starts each stream of a network with several

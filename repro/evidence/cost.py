@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-import pandas as pd
 import torch
 
 from repro import paths
 from repro.data.flow import methods as flow
+from repro.evidence.results import Line, Result
+from repro.evidence.statistics import Outcome, Verdict
 from repro.models.resnext3d import resnext3d
 from repro.models.tools import cost
 from repro.models.tools import inference as fast
@@ -26,15 +27,20 @@ CLAIMS = (  # what papers say of cost: of which network, compared with which, by
 )  # fmt: skip
 
 
-def exact_table() -> pd.DataFrame:
+def exact_table() -> Result:
     """Parameters and multiply-adds of every published variant beside the paper's figures."""
-    frame = pd.DataFrame(cost.published_models("IMRS"))
+    lines = tuple(
+        Line({k: "" if v is None else str(v) for k, v in row.items()}) for row in cost.published_models("IMRS")
+    )
     claim = "CE adds hardly a parameter; 95.23 M and 18.04 G are student and teacher together."
-    frame.attrs = {"title": "IMRS, Tables 3 and 5: cost.", "claim": claim, "tier": "exact", "command": COMMAND}
-    return frame
+    return _result("imrs_efficiency", "imrs", "IMRS, Tables 3 and 5: cost.", claim, "exact", lines)
 
 
-def latency(profile: str, repeats: int = 5) -> pd.DataFrame:
+def _result(name: str, paper: str, title: str, claim: str, tier: str, lines: tuple[Line, ...]) -> Result:
+    return Result(name, paper, title, claim, tier, "efficiency", COMMAND, lines)
+
+
+def latency(profile: str, repeats: int = 5) -> Result:
     """Milliseconds from 17 RGB frames of 340x256 in memory to a score: the median of `repeats`, one clip at a time.
 
     The networks are full-size (the small ones in the smoke profile), with BatchNorm folded, channels last, and bf16
@@ -71,19 +77,12 @@ def latency(profile: str, repeats: int = 5) -> pd.DataFrame:
         pairs = json.loads(record.read_text())["one_thread"]
         ratio = statistics.median(pair["ratio"] for pair in pairs if pair["size"] == "256x256")
         rows["two streams with OpenCV's TV-L1"] = (both + ratio * flows, f"derived: our flow x {ratio:.1f}")
-    lines = [
-        {"system": name, "ms a clip": f"{ms:.0f}", "times the student": f"{ms / student:.1f}", "origin": origin}
+    lines = tuple(
+        Line({"system": name, "ms a clip": f"{ms:.0f}", "times the student": f"{ms / student:.1f}", "origin": origin})
         for name, (ms, origin) in rows.items()
-    ]
-    frame = pd.DataFrame(lines)
+    )
     claim = "The student avoids the latency of optical flow."
-    frame.attrs = {
-        "title": "Latency of one clip, end to end.",
-        "claim": claim,
-        "tier": "measured here",
-        "command": COMMAND,
-    }
-    return frame
+    return _result("imrs_latency", "imrs", "Latency of one clip, end to end.", claim, "measured here", lines)
 
 
 def _median(work: Callable[[], object], repeats: int) -> float:
@@ -97,34 +96,28 @@ def _median(work: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
-def sentence(exact: pd.DataFrame, measured: pd.DataFrame) -> str:
+def sentence(exact: Result, measured: Result) -> str:
     """What the two tables show."""
-    last, printed = measured.iloc[-1], exact["match"].dropna()
+    last, printed = measured.lines[-1].cells, [line.cells["match"] for line in exact.lines if line.cells["match"]]
     return (
-        f"{int(printed.sum())} of the paper's {len(printed)} rows are reproduced to the last printed digit by the counts named "
-        f"beside them. On this machine, {last['system']} take {last['times the student']} times as long as the student "
-        f"({last['origin']})."
+        f"{printed.count('True')} of the paper's {len(printed)} rows are reproduced to the last printed digit by the counts "
+        f"named beside them. On the machine of the table, {last['system']} take {last['times the student']} times as long as "
+        f"the student ({last['origin']})."
     )
 
 
-def claims_table() -> pd.DataFrame:
+def claims_table() -> Result:
     """What the papers say of cost, decided by our counts of the full-size networks."""
     counted = {row["model"]: row for row in cost.published_models()}
     lines = []
     for statement, source, ours, other, figure, more in CLAIMS:
         a, b = counted[ours][figure], counted[other][figure]
         unit = "parameters" if figure == "parameters" else "G multiply-adds"
-        lines.append(
-            {
-                "claim": statement,
-                "source": source,
-                "counted": f"{ours}: {a:,} {unit}",
-                "compared with": f"{other}: {b:,}",
-                "difference": f"{100 * (a / b - 1):+.4f} %",
-                "verdict": "holds" if a < b * (1 + more) else "does not hold",
-            }
-        )
-    frame = pd.DataFrame(lines)
+        verdict = Verdict(Outcome.HOLDS if a < b * (1 + more) else Outcome.FAILS, against=other)
+        cells = {
+            "claim": statement, "source": source, "counted": f"{ours}: {a:,} {unit}", "compared with": f"{other}: {b:,}",
+            "difference": f"{100 * (a / b - 1):+.4f} %", "verdict": str(verdict),
+        }  # fmt: skip
+        lines.append(Line(cells, (), verdict))
     claim = f"As the papers say it; 'hardly more' is read as at most {HARDLY:.0%}."
-    frame.attrs = {"title": "What the papers say of cost.", "claim": claim, "tier": "exact", "command": COMMAND}
-    return frame
+    return _result("cost_claims", "", "What the papers say of cost.", claim, "exact", tuple(lines))

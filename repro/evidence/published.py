@@ -1,21 +1,20 @@
 """The papers' comparisons with other methods, like with like: IMRS's Table 5 and T-STAM's two lists, ours beside them.
 
-Published numbers are read from repro/papers/*.csv; ours stand in a column of their own with their tier, for the rows
-that have records here. What a figure of cost counts is computed on the full-size networks.
+Published numbers are read from repro/papers/numbers/*.csv. Ours have a column of their own with their tier, for the rows
+that have records. The cost of a network is counted at full size.
 """
 
 from pathlib import Path
 
 import pandas as pd
 
-from repro import execute, papers
-from repro.data.clips import channels
+from repro import networks, papers, records
 from repro.errors import Unavailable
 from repro.evidence import tables
-from repro.evidence.claims import recorded
-from repro.evidence.tables import NOT_AVAILABLE, ONE_SEED, Row
+from repro.evidence.results import NOT_AVAILABLE, Line, Result
 from repro.models.tools import cost
 from repro.papers import imrs, tstam
+from repro.papers.table import Row
 from repro.parameters import Parameters
 
 PAPERS = Path(papers.__file__).parent / "numbers"
@@ -64,21 +63,22 @@ def imrs_numbers() -> pd.DataFrame:
     return pd.concat([table[:place], pd.DataFrame([split1]), table[place:], pd.DataFrame([test])], ignore_index=True)
 
 
-def imrs_table5(parameters: Parameters) -> pd.DataFrame:
+def imrs_table5(parameters: Parameters) -> Result:
     """Table 5 as text, and our streams below it, in a column of their own, where they are recorded."""
     lines = []
     for n in imrs_numbers().to_dict("records"):
         top1 = {name: _text(n[key]) for key, name in DATA.items()}
         if n["method"] == "IMRS, split 1":
             top1["UCF101"] += " (derived)"
-        lines.append({
+        lines.append(Line({
             "method": n["method"], "frames": n["frames"], "params M": _text(n["params_m"], "g"),
             "FLOPs G": _text(n["gflops"], "g"), "pre-training": n["pretrained"], **top1, "splits": n["splits"],
-            _ours(parameters): "", "note": n["note"] if pd.notna(n["note"]) else "", "runs": "",
-        })  # fmt: skip
-    lines += [_measured(row, parameters) for row in imrs.streams(parameters).rows]
-    return _with_words(
-        [line for line in lines if line], "IMRS, Table 5: comparison with other methods.",
+            _ours(parameters): "", "note": n["note"] if pd.notna(n["note"]) else "",
+        }))  # fmt: skip
+    kept = (tables.recorded([row])[0] for row in imrs.streams(parameters).rows)
+    lines += [_measured(row, parameters) for row in kept if row.systems]
+    return _result(
+        lines, "imrs_table5", "imrs", "IMRS, Table 5: comparison with other methods.",
         "IMRS is better than MARS, at hardly more cost. S3D-G is better than IMRS; so are RGB-I3D on HMDB51, and TSM, "
         "STM, TEA, CT-Net and AMFNet-C on UCF101. "
         "Not like with like: MARS has split 1, IMRS the mean of three; its cost counts a "
@@ -86,78 +86,62 @@ def imrs_table5(parameters: Parameters) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _measured(row: Row, parameters: Parameters) -> dict[str, str]:
-    """One of our systems as a line of Table 5, with the cost of the networks that it really runs; {} without records."""
-    (kept,) = recorded([row])
-    if not kept.systems:
-        return {}
-    runs = kept.systems[0]
+def _measured(row: Row, parameters: Parameters) -> Line:
+    """One of our systems as a line of Table 5, with the cost of the networks that it really runs."""
+    runs = row.systems[0]
     count = adds = 0
     for run in runs:
-        network = execute.build(run, execute.load_catalog(run.data).classes, initialise=False)
+        network = networks.build(run, records.get(run).classes, initialise=False)
         frames = run.data.test_frames or run.data.frames
         count += cost.parameters(network)
-        adds += cost.multiply_adds(network, (1, channels(run.data), frames, run.data.size, run.data.size))
-    return {
+        adds += cost.multiply_adds(network, (1, run.data.channels, frames, run.data.size, run.data.size))
+    cells = {
         "method": f"ours: {row.label}", "frames": str(runs[0].data.frames), "params M": f"{count / 1e6:.3g}",
         "FLOPs G": f"{adds / 1e9:.3g}", "pre-training": "checkpoint" if runs[0].optimisation.init else "none",
-        **dict.fromkeys(DATA.values(), ""), "splits": ", ".join(dict.fromkeys(str(s[0].data.split) for s in kept.systems)),
-        _ours(parameters): _accuracy(kept),
+        **dict.fromkeys(DATA.values(), ""), "splits": ", ".join(dict.fromkeys(str(s[0].data.split) for s in row.systems)),
+        _ours(parameters): _accuracy(row),
         "note": f"profile {parameters.profile}" + "; not the data of the other rows" * (parameters.dataset not in DATA),
-        "runs": " ".join(run.id for system in kept.systems for run in system),
     }  # fmt: skip
+    return Line(cells, tuple(run.id for system in row.systems for run in system))
 
 
-def tstam_comparison(parameters: Parameters) -> pd.DataFrame:
+def tstam_comparison(parameters: Parameters) -> Result:
     """Section 4.3.5's two lists, what T-STAM's derived accuracy is above each, and our systems where recorded."""
     numbers = _numbers("tstam").query("table == 'comparison'")
-    values = numbers.set_index(["row", "dataset"])
+    lines = [Line(_listed(method, numbers, parameters)) for method in numbers["row"].unique()]
     try:
         rows = tstam.systems(parameters).rows
     except (
         Unavailable
-    ):  # its protocol wants a public file that the parameters does not name: none of its runs can be there
+    ):  # its protocol needs a public file that the parameters do not name: none of its runs can be there
         rows = ()
-    ours = {row.label: kept for row in rows if (kept := recorded([row])[0]).systems}
-    lines = []
-    for method, own in numbers.groupby("row", sort=False):
-        cells = {}
-        for key, name in DATA.items():
-            value, tag = values.loc[(method, key), ["value", "tag"]]
-            above = values.loc[("T-STAM", key), "value"] - value
-            cells[name] = _text(value) + f" ({tag})" * pd.notna(value)
-            cells[f"T-STAM above it, {name}"] = f"{above:+.1f}" if pd.notna(above) and method != "T-STAM" else ""
-        where = "; ".join(own["source"].dropna().unique())
-        lines.append(
-            {
-                "method": method,
-                "list": "attention" if method in ATTENTION else "classical",
-                **cells,
-                _ours(parameters): "",
-                "source": where,
-                "runs": "",
-            }
-        )
-    for label, row in ours.items():
-        lines.append(
-            dict.fromkeys(lines[0], "")
-            | {
-                "method": f"ours: {label}",
-                _ours(parameters): _accuracy(row),
-                "source": f"our runs, profile {parameters.profile}",
-            }
-            | {"runs": " ".join(dict.fromkeys(run.id for system in row.systems for run in system))}
-        )
-    return _with_words(
-        lines, "T-STAM, section 4.3.5: the methods it is compared with.",
+    for row in (tables.recorded([row])[0] for row in rows):
+        if row.systems:
+            own = {"method": f"ours: {row.label}", _ours(parameters): _accuracy(row)}
+            cells = dict.fromkeys(lines[0].cells, "") | own | {"source": f"our runs, profile {parameters.profile}"}
+            lines.append(Line(cells, tuple(dict.fromkeys(run.id for system in row.systems for run in system))))
+    return _result(
+        lines, "tstam_comparison", "tstam", "T-STAM, section 4.3.5: the methods it is compared with.",
         "The text says that T-STAM is better than all of them: than two-stream fusion by 3.2 and 6.5 points, than TSN by 0.8 "
         "and 2.5. Its own tables are lost; 95.7 and 71.9 are derived from these differences, and so it lies below TSM "
         "as IMRS's Table 5 prints it.", parameters,
     )  # fmt: skip
 
 
-def family2d(parameters: Parameters) -> pd.DataFrame:
-    """Published top-1 of the 2-D networks that SMNet, STME and STMSA stand among, one line a protocol."""
+def _listed(method: str, numbers: pd.DataFrame, parameters: Parameters) -> dict[str, str]:
+    """A method of T-STAM's lists, with what T-STAM is above it."""
+    values, own = numbers.set_index(["row", "dataset"]), numbers[numbers["row"] == method]
+    cells = {"method": method, "list": "attention" if method in ATTENTION else "classical"}
+    for key, name in DATA.items():
+        value, tag = values.loc[(method, key), ["value", "tag"]]
+        above = values.loc[("T-STAM", key), "value"] - value
+        cells[name] = _text(value) + (f" ({tag})" if pd.notna(value) else "")
+        cells[f"T-STAM above it, {name}"] = f"{above:+.1f}" if pd.notna(above) and method != "T-STAM" else ""
+    return cells | {_ours(parameters): "", "source": "; ".join(own["source"].dropna().unique())}
+
+
+def family2d(parameters: Parameters) -> Result:
+    """Published top-1 of the 2-D networks that SMNet, STME and STMSA are related to, one line per protocol."""
     numbers = _numbers("family2d").fillna({"source": ""})
     lines = []
     for keys, own in numbers.groupby(["method", "backbone", "frames", "views", "tag", "source"], sort=False):
@@ -165,9 +149,9 @@ def family2d(parameters: Parameters) -> pd.DataFrame:
         top1 = {n.dataset: NOT_AVAILABLE if pd.isna(n.top1) else str(n.top1) for n in own.itertuples()}
         cells = {name: top1.get(key, "") for key, name in DATA_2D.items()}
         named = dict(zip(("method", "backbone", "frames", "views"), protocol, strict=True))
-        lines.append(named | cells | {"origin": f"{tag}: {source}" if source else tag, "runs": ""})
-    return _with_words(
-        lines, "The 2-D networks: published numbers of SMNet's, STME's and STMSA's neighbours.",
+        lines.append(Line(named | cells | {"origin": f"{tag}: {source}" if source else tag}))
+    return _result(
+        lines, "family2d", "", "The 2-D networks: published numbers of SMNet's, STME's and STMSA's neighbours.",
         "SMNet is better than the motion networks before it; none of its numbers is available.", parameters,
     )  # fmt: skip
 
@@ -205,21 +189,17 @@ def _ours(parameters: Parameters) -> str:
 
 def _accuracy(row: Row) -> str:
     seeds = tables.accuracy(row)
-    return f"{seeds.mean():.1f}" + (f" ± {seeds.std(ddof=1):.1f} ({len(seeds)} seeds)" if len(seeds) > 1 else ONE_SEED)
+    return f"{seeds.mean():.1f}" + (
+        f" ± {seeds.std(ddof=1):.1f} ({len(seeds)} seeds)" if len(seeds) > 1 else " (one seed)"
+    )
 
 
 def _text(value: float, form: str = ".1f") -> str:
     return NOT_AVAILABLE if pd.isna(value) else format(value, form)
 
 
-def _with_words(lines: list[dict[str, str]], title: str, claim: str, parameters: Parameters) -> pd.DataFrame:
-    frame = pd.DataFrame(lines)
-    runs = frame.pop("runs").tolist()
-    frame.attrs = {
-        "title": title,
-        "claim": claim,
-        "tier": "published numbers",
-        "command": tables.notebook_command("sota_comparison", parameters),
-        "runs": runs,
-    }
-    return frame
+def _result(lines: list[Line], name: str, paper: str, title: str, claim: str, parameters: Parameters) -> Result:
+    command = tables.notebook_command("sota_comparison", parameters)
+    words = {"method", "backbone", "frames", "views", "origin", "pre-training", "splits", "note", "list", "source"}
+    numeric = tuple(column for column in lines[0].cells if column not in words)
+    return Result(name, paper, title, claim, "published numbers", "sota_comparison", command, tuple(lines), numeric)

@@ -1,6 +1,9 @@
 """Does our evidence carry a claim? A paired bootstrap over seeds and test clips says so, or says that it cannot."""
 
+import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +11,20 @@ import numpy as np
 from repro.errors import ReproError
 
 RESAMPLES = 4_000
-SUPPORTED, CONTRADICTED, NOT_RESOLVED = "supported", "contradicted", "not resolved"
+
+
+class Outcome(StrEnum):
+    """What our evidence says of a claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    NOT_RESOLVED = "not resolved"
+    AT_CHANCE = "at chance, as expected"  # not "supported": an interval that holds 50 % cannot prove blindness
+    HOLDS = "holds"  # of a count, which has no interval
+    FAILS = "does not hold"
+    NOT_RUN = "not run"
+    REFERENCE = "compared with"  # the row that the others are compared with
+    UNCLAIMED = "nothing claimed"
 
 
 class Gain(NamedTuple):
@@ -18,26 +34,49 @@ class Gain(NamedTuple):
     low: float
     high: float
 
-    def verdict(self, claimed: float) -> str:
-        """On the claim that the difference has the sign of `claimed`; an interval that holds zero resolves nothing.
+    def outcome(self, claimed: float) -> Outcome:
+        """Judges the claim that the difference has the sign of `claimed`. An interval that holds zero resolves nothing.
 
-        Its ends are judged as they are printed, in tenths of a point: with three seeds an end often lies at zero, and the
+        The ends are judged as they are printed, in tenths of a point: with three seeds an end is often zero, and the
         rounding of sums would decide. NaN resolves nothing.
         """
         low, high = (float(f"{100 * end:.1f}") for end in (self.low, self.high))
         if not (low > 0 or high < 0) or claimed == 0:
-            return NOT_RESOLVED
-        return SUPPORTED if (low > 0) == (claimed > 0) else CONTRADICTED
+            return Outcome.NOT_RESOLVED
+        return Outcome.SUPPORTED if (low > 0) == (claimed > 0) else Outcome.CONTRADICTED
+
+    def __str__(self) -> str:
+        """In points, for a table."""
+        return f"{100 * self.mean:+.1f} [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
 
 
-def together(each: Sequence[str]) -> str:
-    """The verdict on a claim of several parts: contradicted where one is, else not resolved where one is, else supported."""
-    return CONTRADICTED if CONTRADICTED in each else NOT_RESOLVED if NOT_RESOLVED in each else SUPPORTED
+@dataclass(frozen=True)
+class Verdict:
+    """An outcome with its numbers. seeds: runs per system and split. against: label of the row that was compared with."""
+
+    outcome: Outcome
+    gain: Gain | None = None
+    seeds: int = 0
+    against: str = ""
+
+    def __str__(self) -> str:
+        if self.outcome is Outcome.REFERENCE:
+            return f"{self.outcome} {self.against}"
+        judged = self.outcome not in (Outcome.UNCLAIMED, Outcome.NOT_RUN)
+        return f"{self.outcome} (one seed)" if judged and self.seeds == 1 else str(self.outcome)
 
 
-def resamples(rng: np.random.Generator, seeds: int, clips: int) -> tuple[np.ndarray, np.ndarray]:
-    """How often each resample draws each seed (R, S) and each clip (R, N), with replacement."""
-    return tuple(rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) for n in (seeds, clips))
+def together(each: Sequence[Outcome]) -> Outcome:
+    """The outcome of a claim of several parts: contradicted where one is, else not resolved where one is, else supported."""
+    order = Outcome.CONTRADICTED, Outcome.NOT_RESOLVED, Outcome.SUPPORTED
+    return next(outcome for outcome in order if outcome in each)
+
+
+@functools.lru_cache(maxsize=4)
+def _resamples(shapes: tuple[tuple[int, int], ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each split of S seeds and N clips: how often each resample draws each seed (R, S) and each clip (R, N)."""
+    rng = np.random.default_rng(0)
+    return [tuple(rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) for n in shape) for shape in shapes]
 
 
 def bootstrap(values: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> Gain:
@@ -48,16 +87,16 @@ def bootstrap(values: Sequence[np.ndarray], weights: Sequence[float] | None = No
     spread between seeds: more seeds make it honest, not narrower. Clips count as independent, though clips of one actor
     or source resemble each other: on folder data the interval is somewhat too narrow. All NaN where a split has no value.
     """
-    rng = np.random.default_rng(0)
     shares = np.full(len(values), 1 / len(values)) if weights is None else np.array(weights) / np.sum(weights)
     mean, draws = 0.0, np.zeros(RESAMPLES)
-    for each, share in zip(values, shares, strict=True):
+    for each, share, (of_seeds, of_clips) in zip(
+        values, shares, _resamples(tuple(v.shape for v in values)), strict=True
+    ):
         kept = ~np.isnan(each)
         if not kept.any():
             return Gain(np.nan, np.nan, np.nan)
-        of_seeds, of_clips = resamples(rng, *each.shape)
         totals = ((of_seeds @ np.where(kept, each, 0)) * of_clips).sum(axis=1)
-        counts = ((of_seeds @ kept) * of_clips).sum(axis=1)
+        counts = np.full(RESAMPLES, each.size) if kept.all() else ((of_seeds @ kept) * of_clips).sum(axis=1)
         draws += share * np.divide(totals, counts, out=np.full(RESAMPLES, np.nan), where=counts > 0)
         mean += share * each[kept].mean()
     low, high = np.nanquantile(draws, [0.025, 0.975])  # a resample may draw clips without a value alone

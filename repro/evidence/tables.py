@@ -1,75 +1,46 @@
-"""Tables from records: the paper's number, ours with its spread, what differs, a verdict, and where it comes from.
+"""Tables from records: the paper's number, ours with its spread, the difference, a verdict, and where all comes from.
 
-A table never trains: it reads the records that `execute` left. One frame becomes CSV, Markdown, HTML and LaTeX.
+A table never trains: it reads the records that are there.
 """
 
-import html
+import dataclasses
+import functools
 import itertools
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from repro import execute, metrics, paths, records
+from repro import metrics, papers, records
 from repro.config import Run
 from repro.errors import ReproError
-from repro.evidence import statistics as verdicts
+from repro.evidence.results import NOT_AVAILABLE, Line, Result
+from repro.evidence.statistics import Gain, Outcome, Verdict, paired_gain
+from repro.papers.table import Row, Table
 from repro.parameters import Parameters
 
-NOT_AVAILABLE = "not available"
-ONE_SEED = " (one seed)"  # such a verdict knows nothing of the spread between seeds
+NUMERIC = frozenset({"paper", "ours", "top-5", "seeds", "paper's gain", "our gain [95 %]", "difference"})
 
 
-@dataclass(frozen=True)
-class Row:
-    """One system of a table. systems: for every (split, seed) the runs whose probabilities are averaged, often one.
+@functools.cache
+def published(numbers: tuple[str, str, str], dataset: str) -> pd.DataFrame:
+    """A paper's numbers for a data set, in percent; HMDB51's where the data set is none of the paper's.
 
-    shares: the weight of each run of a system; empty: equal. weighted: splits count by their test videos, not equally.
+    numbers: as in `Table.numbers`. Columns row, metric (top1, gain, order), value, tag, source, dataset.
     """
-
-    label: str
-    systems: tuple[tuple[Run, ...], ...]
-    shares: tuple[float, ...] = ()
-    weighted: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of a paper as runs. Every row is compared with the row `against`; `claim` is what the paper says."""
-
-    name: str
-    title: str
-    claim: str
-    against: str
-    rows: tuple[Row, ...]
-    paper: pd.DataFrame  # columns row, metric (top1, gain, order), value, tag, source: the paper's for this data set
-    notebook: str
-    options: tuple[tuple[str, str], ...] = ()  # further parameters of its notebook, for the command
-    protocol: str = ""  # whose protocol its runs follow, where the paper's own is not known
-
-    def tier(self, parameters: Parameters) -> str:
-        """The study's tier; never "paper" alone where the protocol is another's."""
-        borrowed = self.protocol and parameters.tier == "paper"
-        return f"paper's data, {self.protocol}'s protocol" if borrowed else parameters.tier
-
-    def runs(self) -> list[Run]:
-        """All runs of the table, each once."""
-        return list({run.id: run for row in self.rows for system in row.systems for run in system}.values())
-
-
-def published(paper: str, table: str, dataset: str, split: str) -> pd.DataFrame:
-    """The numbers of a paper's table, in percent, for a data set; HMDB51's where the data set is none of the paper's."""
-    numbers = pd.read_csv(Path(__file__).parents[1] / "papers" / "numbers" / f"{paper}.csv", dtype={"split": str})
-    wanted = dataset if dataset in set(numbers["dataset"]) else "hmdb51"
-    return numbers[(numbers["table"] == table) & (numbers["dataset"] == wanted) & (numbers["split"] == split)]
+    file, table, split = numbers
+    if not file:
+        return pd.DataFrame(columns=["row", "metric", "value", "tag", "source", "dataset"])
+    found = pd.read_csv(Path(papers.__file__).parent / "numbers" / f"{file}.csv", dtype={"split": str})
+    wanted = dataset if dataset in set(found["dataset"]) else "hmdb51"
+    return found[(found["table"] == table) & (found["dataset"] == wanted) & (found["split"] == split)]
 
 
 def probabilities(system: Sequence[Run], shares: Sequence[float] = ()) -> tuple[np.ndarray, np.ndarray]:
     """Mean softmax (N, K) of the runs of a system and their labels (N,); they must have seen the same test clips."""
-    read = [records.read(execute.record_path(run)) for run in system]
+    read = [records.get(run) for run in system]
     if any(record.clips != read[0].clips for record in read):
         raise ReproError(f"runs {', '.join(r.id for r in read)} were tested on different clips; they cannot be fused")
     scores = [metrics.softmax(record.scores) for record in read]
@@ -86,117 +57,119 @@ def hits(row: Row, k: int = 1) -> dict[int, np.ndarray]:
 
 
 def accuracy(row: Row, k: int = 1) -> np.ndarray:
-    """(S,) top-k in percent, a value a seed, each the mean over splits; seeds that not every split has are left out."""
+    """(S,) top-k in percent, one value per seed, each the mean over splits. Drops seeds that some split lacks."""
     found = list(hits(row, k).values())
     common = min(len(each) for each in found)
     weights = [each.shape[1] for each in found] if row.weighted else None
     return 100 * np.average([each[:common].mean(axis=1) for each in found], axis=0, weights=weights)
 
 
-def build(table: Table, parameters: Parameters) -> pd.DataFrame:
-    """One line a row. Percentages; gains and differences in points, against the row `table.against`.
+def build(table: Table, parameters: Parameters) -> Result:
+    """One line per row. Percentages; gains and differences in points, against the row `table.against`.
 
-    difference is our gain minus the paper's: on other data than the paper's, the gains can be compared and the
-    accuracies cannot. verdict is on the sign of the paper's gain; the interval is a paired bootstrap's, 95 %.
+    difference is our gain minus the paper's: on other data than the paper's, gains can be compared and accuracies
+    cannot. The verdict is on the sign of the paper's gain; the interval is a paired bootstrap's, 95 %.
     """
-    paper = {metric: dict(zip(own["row"], own["value"], strict=True)) for metric, own in table.paper.groupby("metric")}
-    top1 = paper.get("top1", {})
-    derived = set(table.paper.loc[table.paper["tag"] == "derived", "row"])
+    paper = published(table.numbers, parameters.dataset)
     base = next(row for row in table.rows if row.label == table.against)
-    classes = len(records.read(execute.record_path(base.systems[0][0])).classes)
+    classes = len(records.get(base.systems[0][0]).classes)
     lines = []
     for row in table.rows:
-        ours = accuracy(row)
-        line = {
-            "row": row.label,
-            "paper": f"{top1[row.label]:.1f}{' (derived)' * (row.label in derived)}"
-            if row.label in top1
-            else NOT_AVAILABLE,
-            "ours": f"{ours.mean():.1f}" + (f" ± {ours.std(ddof=1):.1f}" if len(ours) > 1 else ""),
-            "top-5": f"{accuracy(row, 5).mean():.1f}" if classes > 5 else NOT_AVAILABLE,
-            "seeds": len(ours),
-        }
-        if row is base:
-            line |= {
-                "paper's gain": "",
-                "our gain [95 %]": "",
-                "difference": "",
-                "verdict": f"compared with {row.label}",
-            }
-        else:
-            line |= _compared(row, base, paper)
-        lines.append(line | {"tier": table.tier(parameters)})
-    frame = pd.DataFrame(lines)
-    frame.attrs = {
-        "title": table.title, "claim": table.claim, "command": command(table, parameters), "tier": table.tier(parameters),
-    }  # fmt: skip
-    frame.attrs["runs"] = [" ".join(run.id for system in row.systems for run in system) for row in table.rows]
-    return frame
+        compared, verdict = _compared(row, base, paper)
+        cells = _measured(row, paper, classes) | compared | {"verdict": str(verdict), "tier": table.tier(parameters)}
+        runs = tuple(run.id for system in row.systems for run in system)
+        lines.append(Line(cells, runs, verdict))
+    return _result(table, parameters, table.name, table.title, lines)
 
 
-def _compared(row: Row, base: Row, paper: dict[str, dict[str, float]]) -> dict[str, str]:
-    """The paper's gain: from two accuracies, or as the paper states it, or, where it states no number, its sign."""
-    gain, top1 = gain_over(row, base), paper.get("top1", {})
-    ours = f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-    order = paper.get("order", {}).get(row.label)
-    theirs = paper.get("gain", {}).get(row.label)
-    if row.label in top1 and base.label in top1:
-        theirs = top1[row.label] - top1[base.label]
-    if theirs is None and order is None:
-        return {"paper's gain": NOT_AVAILABLE, "our gain [95 %]": ours, "difference": "", "verdict": "nothing claimed"}
+def _measured(row: Row, paper: pd.DataFrame, classes: int) -> dict[str, str]:
+    """A row's own numbers, the paper's and ours."""
+    stated, ours = paper[(paper["metric"] == "top1") & (paper["row"] == row.label)], accuracy(row)
+    theirs = NOT_AVAILABLE
+    if len(stated):
+        derived = stated["tag"].iloc[0] == "derived"
+        theirs = f"{stated['value'].iloc[0]:.1f}{' (derived)' if derived else ''}"
     return {
-        "paper's gain": f"{theirs:+.1f}" if theirs is not None else "better" if order > 0 else "worse",
-        "our gain [95 %]": ours,
-        "difference": f"{100 * gain.mean - theirs:+.1f}" if theirs is not None else "",
-        "verdict": gain.verdict(order if theirs is None else theirs) + ONE_SEED * (len(accuracy(row)) == 1),
+        "row": row.label,
+        "paper": theirs,
+        "ours": f"{ours.mean():.1f}" + (f" ± {ours.std(ddof=1):.1f}" if len(ours) > 1 else ""),
+        "top-5": f"{accuracy(row, 5).mean():.1f}" if classes > 5 else NOT_AVAILABLE,
+        "seeds": str(len(ours)),
     }
 
 
-def gain_over(row: Row, base: Row) -> verdicts.Gain:
+def _compared(row: Row, base: Row, paper: pd.DataFrame) -> tuple[dict[str, str], Verdict]:
+    """A row against the reference row, in cells and as a verdict."""
+    columns = "paper's gain", "our gain [95 %]", "difference"
+    if row is base:
+        return dict.fromkeys(columns, ""), Verdict(Outcome.REFERENCE, against=base.label)
+    gain, seeds = gain_over(row, base), len(accuracy(row))
+    theirs, order = claimed_gain(row.label, base.label, paper)
+    if theirs is None and order is None:
+        cells = dict(zip(columns, (NOT_AVAILABLE, str(gain), ""), strict=True))
+        return cells, Verdict(Outcome.UNCLAIMED, gain, seeds, base.label)
+    said = f"{theirs:+.1f}" if theirs is not None else "better" if order > 0 else "worse"
+    difference = f"{100 * gain.mean - theirs:+.1f}" if theirs is not None else ""
+    outcome = gain.outcome(order if theirs is None else theirs)
+    return dict(zip(columns, (said, str(gain), difference), strict=True)), Verdict(outcome, gain, seeds, base.label)
+
+
+def claimed_gain(row: str, base: str, paper: pd.DataFrame) -> tuple[float | None, float | None]:
+    """The paper's gain of one row over another in points, from two accuracies or as stated; and, without a number, its sign."""
+    by = {metric: dict(zip(own["row"], own["value"], strict=True)) for metric, own in paper.groupby("metric")}
+    top1 = by.get("top1", {})
+    if row in top1 and base in top1:
+        return top1[row] - top1[base], None
+    return by.get("gain", {}).get(row), by.get("order", {}).get(row)
+
+
+def gain_over(row: Row, base: Row) -> Gain:
     """Paired gain of one row over another on the splits and seeds that both have."""
     ours, theirs = hits(row), hits(base)
     splits = sorted(ours.keys() & theirs.keys())
     seeds = {split: min(len(ours[split]), len(theirs[split])) for split in splits}
     weights = [ours[s].shape[1] for s in splits] if row.weighted else None
-    return verdicts.paired_gain([ours[s][: seeds[s]] for s in splits], [theirs[s][: seeds[s]] for s in splits], weights)
+    return paired_gain([ours[s][: seeds[s]] for s in splits], [theirs[s][: seeds[s]] for s in splits], weights)
 
 
-def chain(table: Table, parameters: Parameters, *ladders: Sequence[str]) -> pd.DataFrame:
-    """Is each row of a ladder better than the one before it? One line a step, with the interval and a verdict."""
+def recorded(rows: Sequence[Row]) -> list[Row]:
+    """The rows with only those splits and seeds that all of them have records of; without systems where there are none."""
+    there = set.intersection(*({place(s) for s in row.systems if all(map(records.find, s))} for row in rows))
+    return [dataclasses.replace(row, systems=tuple(s for s in row.systems if place(s) in there)) for row in rows]
+
+
+def place(system: Sequence[Run]) -> tuple[int, int]:
+    """Split and seed of a system."""
+    return system[0].data.split, system[0].seed
+
+
+def chain(table: Table, parameters: Parameters, *ladders: Sequence[str]) -> Result:
+    """Is each row of a ladder better than the one before it? One line per step, with the interval and a verdict."""
     rows = {row.label: row for row in table.rows}
     lines = []
     for lower, upper in (step for ladder in ladders for step in itertools.pairwise(ladder)):
-        gain = gain_over(rows[upper], rows[lower])
-        ours = f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-        verdict = gain.verdict(+1) + ONE_SEED * (len(accuracy(rows[upper])) == 1)
-        line = {
-            "claim": f"{upper} is better than {lower}",
-            "our gain [95 %]": ours,
-            "seeds": len(accuracy(rows[upper])),
-            "verdict": verdict,
-            "tier": table.tier(parameters),
-        }
-        lines.append(line)
-    frame = pd.DataFrame(lines)
-    title = f"{table.title.rstrip('.')}: the claims."
-    frame.attrs = {
-        "title": title,
-        "claim": table.claim,
-        "command": command(table, parameters),
-        "tier": table.tier(parameters),
-    }
-    return frame
+        gain, seeds = gain_over(rows[upper], rows[lower]), len(accuracy(rows[upper]))
+        verdict = Verdict(gain.outcome(+1), gain, seeds, lower)
+        cells = {"claim": f"{upper} is better than {lower}", "our gain [95 %]": str(gain), "seeds": str(seeds)}
+        lines.append(Line(cells | {"verdict": str(verdict), "tier": table.tier(parameters)}, (), verdict))
+    return _result(table, parameters, f"{table.name}_claims", f"{table.title.rstrip('.')}: the claims.", lines)
 
 
-def sentence(frame: pd.DataFrame) -> str:
+def _result(table: Table, parameters: Parameters, name: str, title: str, lines: Sequence[Line]) -> Result:
+    numeric = tuple(column for column in lines[0].cells if column in NUMERIC)
+    return Result(
+        name, table.paper, title, table.claim, table.tier(parameters), table.notebook, command(table, parameters),
+        tuple(lines), numeric,
+    )  # fmt: skip
+
+
+def sentence(result: Result) -> str:
     """What the table shows, in one sentence drawn from its verdicts."""
-    counts = frame["verdict"].str.removesuffix(ONE_SEED).value_counts()
-    parts = [
-        f"{counts[v]} {v}" for v in (verdicts.SUPPORTED, verdicts.CONTRADICTED, verdicts.NOT_RESOLVED) if v in counts
-    ]
+    judged = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.NOT_RESOLVED
+    parts = [f"{n} {outcome}" for outcome in judged if (n := result.outcomes.count(outcome))]
     if not parts:
         return "Nothing is claimed here that could be compared."
-    return f"Of what is claimed here ({frame.attrs['tier']} tier): {', '.join(parts)}."
+    return f"Of what is claimed here ({result.tier} tier): {', '.join(parts)}."
 
 
 def command(table: Table, parameters: Parameters) -> str:
@@ -205,54 +178,12 @@ def command(table: Table, parameters: Parameters) -> str:
 
 
 def notebook_command(notebook: str, parameters: Parameters, options: Sequence[tuple[str, str]] = ()) -> str:
-    """The command that runs a notebook again; how many processes ran it does not matter, and no path is told."""
+    """The command that runs a notebook again. It names no path, and no parameter that only says how to execute."""
     words = ["python", "-m", "repro", "run", notebook]
-    given = parameters.parameters() | {"splits": parameters.splits, "seeds": parameters.seeds} | dict(options)
+    given = parameters.changed() | {"splits": parameters.splits, "seeds": parameters.seeds} | dict(options)
     for name, value in given.items():
-        if name in ("jobs", "device"):
+        if name in parameters.execution:
             continue
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         words += ["-p", name, Path(text).name if name in ("data_root", "pretrained_rgb", "pretrained_flow") else text]
     return shlex.join(words)
-
-
-def save(frame: pd.DataFrame, name: str, parameters: Parameters, runs: Sequence[Run] = ()) -> Path:
-    """Writes NAME.csv, .md, .html and .tex to results/PROFILE/DATASET/, and the records of `runs` and of their teachers beside
-    them."""
-    folder = paths.out() / "results" / parameters.profile / parameters.name
-    attrs = frame.attrs
-    caption = f"{attrs['title']} Claim: {attrs['claim']} Tier: {attrs['tier']}. Command: {attrs['command']}"
-    style = frame.style.hide(axis="index").set_caption(html.escape(caption)).set_uuid(name)
-    header = f"**{attrs['title']}** {attrs['claim']}\n\nTier: {attrs['tier']}. Command: `{attrs['command']}`\n\n"
-    texts = {
-        "csv": frame.assign(**{"command": attrs["command"], "runs": attrs.get("runs", "")} | dict(frame)).to_csv(
-            index=False
-        ),
-        "md": header + markdown(frame) + "\n",
-        "html": style.to_html(doctype_html=True)
-        .replace("<th ", '<th scope="col" ')
-        .replace("<html>", '<html lang="en">'),
-        "tex": style.format(escape="latex")
-        .format_index(escape="latex", axis=1)
-        .to_latex(hrules=True, caption=_latex(caption)),
-    }
-    for ending, text in texts.items():
-        with paths.atomic(folder / f"{name}.{ending}") as part:
-            part.write_text(text)
-    with_teachers = {r.id: r for run in runs for r in (run, run.teacher) if r is not None}
-    for run in with_teachers.values():
-        target = paths.out() / "results" / parameters.profile / "records" / f"{run.id}.json"
-        records.write(records.read(execute.record_path(run)), target)
-    return folder
-
-
-def markdown(frame: pd.DataFrame) -> str:
-    """A frame as a Markdown table; missing values are empty cells."""
-    values = [["" if pd.isna(value) else str(value) for value in row] for row in frame.itertuples(index=False)]
-    rows = [list(frame.columns), ["---"] * frame.shape[1], *values]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-
-
-def _latex(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(special.get(c, f"\\{c}" if c in "%_&#{}$" else c) for c in text)

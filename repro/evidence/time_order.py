@@ -1,24 +1,24 @@
-"""Does a network know the direction of time? Measured on the embedded set's pairs, whose second class is the first
-played backwards: of the two classes of a pair, does it prefer the right one? Guessing, or looking at frames in no order, is
-right half of the time.
+"""Does a network know the direction of time? Measured on pairs of classes, the second of which is the first reversed.
+
+Of the two classes of a pair, does the network prefer the right one? A guess is right half of the time, and so is a
+network that sees the frames of a clip without their order.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
-from repro import execute, records
+from repro import records
 from repro.config import Run
 from repro.data.embedded.videos import TIME_PAIRS
 from repro.errors import ReproError
-from repro.evidence import statistics as verdicts
 from repro.evidence import tables
-from repro.evidence.tables import Row, Table
+from repro.evidence.results import Line, Result
+from repro.evidence.statistics import Gain, Outcome, Verdict, bootstrap
+from repro.papers.table import Row, Table
 from repro.parameters import Parameters
 
 CHANCE = 0.5
-AS_EXPECTED = "at chance, as expected"  # not "supported": an interval that holds 50 % cannot prove blindness
 PARTNER = {a: b for pair in TIME_PAIRS for a, b in (pair, pair[::-1])}
 
 
@@ -27,7 +27,7 @@ def preferred(run: Run) -> np.ndarray:
 
     ReproError for a run on another data set.
     """
-    record = records.read(execute.record_path(run))
+    record = records.get(run)
     place = {name: k for k, name in enumerate(record.classes)}
     if not PARTNER.keys() <= place.keys():
         raise ReproError(f"{run.data.dataset} has no classes that are each other's reverse: use the embedded set")
@@ -42,41 +42,40 @@ def hits(row: Row, parameters: Parameters) -> np.ndarray:
     return np.stack([np.concatenate([of[seed, split] for split in parameters.splits]) for seed in parameters.seeds])
 
 
-def frame(table: Table, parameters: Parameters, blind: Sequence[str]) -> pd.DataFrame:
-    """One line a row: how often it prefers the right direction, in percent, over chance and over the row `table.against`.
+def build(table: Table, parameters: Parameters, blind: Sequence[str]) -> Result:
+    """One line per row: how often it prefers the right direction, in percent, over chance and over the row `table.against`.
 
-    blind: labels of rows that see frames without their order: their interval holds chance, or contradicts. The verdict on
-    the others is on the claim that they are above chance and above `table.against`. Intervals are bootstraps over seeds
-    and clips, 95 %.
+    blind: labels of rows that see frames without their order; they are expected at chance. The verdict on the others is on
+    the claim that they are above chance and above `table.against`. Intervals are bootstraps over seeds and clips, 95 %.
     """
-    found = {row.label: hits(row, parameters) for row in table.rows}
+    found = {row.label: hits(row, parameters).astype(float) for row in table.rows}
     lines = []
     for row in table.rows:
-        label, right = row.label, found[row.label]
-        mean, low, high = verdicts.bootstrap([right.astype(float)])
-        gain = verdicts.bootstrap([right.astype(float) - found[table.against]])
-        sighted = verdicts.Gain(mean - CHANCE, low - CHANCE, high - CHANCE).verdict(+1)
-        if label in blind:
-            verdict = AS_EXPECTED if low <= CHANCE <= high else verdicts.CONTRADICTED
-        else:
-            verdict = sighted if sighted != verdicts.SUPPORTED else gain.verdict(+1)
-        lines.append(
-            {
-                "row": label,
-                "expected": "at chance" if label in blind else "above chance",
-                "right direction, % [95 %]": "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * v for v in (mean, low, high))),
-                f"over {table.against} [95 %]": ""
-                if label == table.against
-                else "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * v for v in gain)),
-                "top-1, all classes": f"{tables.accuracy(row).mean():.1f}",
-                "seeds": len(right),
-                "verdict": verdict + tables.ONE_SEED * (len(right) == 1),
-                "tier": parameters.tier,
-            }
-        )
-    built = pd.DataFrame(lines)
-    built.attrs = {
-        "title": table.title, "claim": table.claim, "command": tables.command(table, parameters), "tier": parameters.tier,
-        "runs": [" ".join(run.id for system in row.systems for run in system) for row in table.rows],
-    }  # fmt: skip
-    return built
+        right = found[row.label]
+        share, gain = bootstrap([right]), bootstrap([right - found[table.against]])
+        verdict = _verdict(row.label in blind, share, gain, len(right), table.against)
+        mean, low, high = (100 * value for value in share)
+        cells = {
+            "row": row.label,
+            "expected": "at chance" if row.label in blind else "above chance",
+            "right direction, % [95 %]": f"{mean:.1f} [{low:.1f}, {high:.1f}]",
+            f"over {table.against} [95 %]": "" if row.label == table.against else str(gain),
+            "top-1, all classes": f"{tables.accuracy(row).mean():.1f}",
+            "seeds": str(len(right)),
+            "verdict": str(verdict),
+            "tier": parameters.tier,
+        }
+        lines.append(Line(cells, tuple(run.id for system in row.systems for run in system), verdict))
+    return Result(
+        table.name, table.paper, table.title, table.claim, parameters.tier, table.notebook,
+        tables.command(table, parameters), tuple(lines),
+        ("right direction, % [95 %]", f"over {table.against} [95 %]", "top-1, all classes", "seeds"),
+    )  # fmt: skip
+
+
+def _verdict(blind: bool, share: Gain, gain: Gain, seeds: int, against: str) -> Verdict:
+    if blind:
+        outcome = Outcome.AT_CHANCE if share.low <= CHANCE <= share.high else Outcome.CONTRADICTED
+        return Verdict(outcome, share, seeds)
+    above = Gain(*(value - CHANCE for value in share)).outcome(+1)
+    return Verdict(above if above is not Outcome.SUPPORTED else gain.outcome(+1), gain, seeds, against)

@@ -1,0 +1,126 @@
+"""A finished table: its cells, runs and verdicts; and how it is written and read.
+
+The JSON file holds all of it and is what the page reads. CSV, Markdown, HTML and LaTeX are for people and papers.
+"""
+
+import dataclasses
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from repro import paths, records
+from repro.config import Run
+from repro.errors import ReproError
+from repro.evidence.statistics import Gain, Outcome, Verdict
+from repro.papers.table import unique
+from repro.parameters import Parameters
+
+NOT_AVAILABLE = "not available"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a finished table: its cells by column, the ids of its runs, and its verdict where it has one."""
+
+    cells: Mapping[str, str]
+    runs: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished table. paper: a key of `papers.TITLES`. numeric: the columns that hold numbers."""
+
+    name: str
+    paper: str
+    title: str
+    claim: str
+    tier: str
+    notebook: str
+    command: str
+    lines: tuple[Line, ...]
+    numeric: tuple[str, ...] = ()
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The cells alone, one line per row."""
+        return pd.DataFrame([dict(line.cells) for line in self.lines])
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What the rows' verdicts say."""
+        return [line.verdict.outcome for line in self.lines if line.verdict is not None]
+
+    def _repr_html_(self) -> str:
+        return self.frame.style.hide(axis="index").format(escape="html").to_html()
+
+
+def save(result: Result, parameters: Parameters, runs: Sequence[Run] = ()) -> Result:
+    """Writes NAME.json, .csv, .md, .html and .tex to results/PROFILE/DATASET/, and beside them what this machine has of
+    the records of `runs` and their teachers.
+
+    Returns the result, so that a notebook shows what it saved.
+    """
+    results = paths.out() / "results" / parameters.profile
+    for ending, text in _texts(result).items():
+        with paths.atomic(results / parameters.name / f"{result.name}.{ending}") as part:
+            part.write_text(text, encoding="utf-8")
+    for each in unique(one for run in runs for one in (run, run.teacher) if one is not None):
+        if records.path_here(each.id).exists():
+            records.write(records.get(each), results / "records" / f"{each.id}.json")
+    return result
+
+
+def _texts(result: Result) -> dict[str, str]:
+    """A result in every format, by the ending of the file."""
+    frame, caption = result.frame, f"{result.title} Claim: {result.claim} Tier: {result.tier}."
+    told = {"command": result.command, "runs": [" ".join(line.runs) for line in result.lines]}
+    header = f"**{result.title}** {result.claim}\n\nTier: {result.tier}. Command: `{result.command}`\n\n"
+    style = frame.style.hide(axis="index").set_uuid(result.name)
+    web = style.format(escape="html").format_index(escape="html", axis=1).set_caption(html.escape(caption))
+    web = web.to_html(doctype_html=True).replace("<th ", '<th scope="col" ').replace("<html>", '<html lang="en">')
+    paper = style.format(escape="latex").format_index(escape="latex", axis=1)
+    return {
+        "json": json.dumps(dataclasses.asdict(result), indent=1, ensure_ascii=False) + "\n",
+        "csv": frame.assign(**told | dict(frame)).to_csv(index=False),
+        "md": header + markdown(frame) + "\n",
+        "html": web,
+        "tex": paper.to_latex(hrules=True, caption=_latex(caption), label=f"tab:{result.name}"),
+    }
+
+
+def read(path: Path) -> Result:
+    """A result that `save` wrote; another file is one error."""
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        lines = tuple(_line(**line) for line in plain.pop("lines"))
+        return Result(**plain | {"lines": lines, "numeric": tuple(plain["numeric"])})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReproError(
+            f"{path}: not a table that repro wrote ({error}); delete it and run its notebook again"
+        ) from None
+
+
+def _line(cells: dict[str, str], runs: list[str], verdict: dict | None) -> Line:
+    if verdict is not None:
+        gain = Gain(*verdict["gain"]) if verdict["gain"] is not None else None
+        verdict = Verdict(Outcome(verdict["outcome"]), gain, verdict["seeds"], verdict["against"])
+    return Line(cells, tuple(runs), verdict)
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A frame as a Markdown table; missing values are empty cells."""
+    values = [["" if pd.isna(value) else str(value) for value in row] for row in frame.itertuples(index=False)]
+    rows = [list(frame.columns), ["---"] * frame.shape[1], *values]
+    return "\n".join(
+        "| " + " | ".join(html.escape(cell, quote=False).replace("|", "\\|") for cell in row) + " |" for row in rows
+    )
+
+
+def _latex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(special.get(c, f"\\{c}" if c in "%_&#{}$" else c) for c in text)
