@@ -1,23 +1,23 @@
-"""The training loop. It knows no model and no data set by name: networks take uint8 clips and give `Output`s.
+"""The training loop. It knows no model, no data set and no loss: networks take uint8 clips, losses are called by kind.
 
-After every epoch the whole state goes to one checkpoint, and every random choice depends on (seed, epoch) alone, so a
-run killed at any moment goes on from its last whole epoch and ends, on the CPU, bit for bit where it would have ended.
+After every epoch the whole state goes to one checkpoint, and every random choice depends on (seed, epoch) alone. A run
+that is killed at any moment goes on after its last whole epoch and, on the CPU, ends with the same bits.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import SGD, lr_scheduler
 
-from repro import evaluate
-from repro import losses as objectives
-from repro.config import Run
+from repro import evaluate, losses
+from repro.config import Optimisation, Run
 from repro.data.clips import ClipDataset, batches
 from repro.errors import ReproError
-from repro.models.stddcn import StreamsOutput
 from repro.models.tools.inference import channels_last
 from repro.paths import atomic
 
@@ -33,120 +33,142 @@ def fit(
     workers: int = 0,
     say: Callable[[str], None] = print,
 ) -> list[dict]:
-    """Trains `model` in place, going on from `checkpoint` where it exists. Returns the history, one dict an epoch.
+    """Trains `model` in place, from `checkpoint` on where that file exists. Returns the history, one dict per epoch.
 
-    teacher: in eval mode and frozen, for runs that distil. With `select="best"` the model ends as it was after the
-    epoch with the lowest validation loss. A loss that is not finite is an error that names run, epoch and step.
+    teacher: in eval mode and frozen, for runs that distil. `training` then shows the teacher's modality too.
+    validation: needed by `select="best"` and by the plateau schedule, else may be None.
+    say: receives one line of text per epoch.
+
+    The history has `lr`, of the epoch's last step; `loss`, the objective's terms and `clip_top1`, means over the epoch's
+    steps, each computed before the step's update; and, with a validation part, `val_loss` and `val_top1` after the epoch.
+    With `select="best"` the model ends with the weights of the epoch that had the lowest `val_loss`.
+
+    Raises ReproError for a loss or a gradient that is not finite, naming run, epoch and step.
     """
     opt = run.optimisation
-    channels_last(model)
-    optimiser = torch.optim.SGD(
-        [p for p in model.parameters() if p.requires_grad],
-        lr=opt.lr,
-        momentum=opt.momentum,
-        dampening=opt.dampening,
-        weight_decay=opt.weight_decay,
-    )
-    steps = max(len(training) // opt.batch, 1)
-    if opt.schedule == "onecycle":
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, opt.lr, total_steps=steps * opt.epochs)
-    elif opt.schedule == "steps":
-        schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, list(opt.steps))
-    else:
-        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=opt.patience)
-    wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
-    history, best = [], {"val_loss": math.inf, "model": {}}
+    state = Training(run, fabric, model, teacher, steps=max(len(training) // opt.batch, 1))
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True, map_location=fabric.device)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        history, best = state["history"], state["best"]
-        say(f"{run.id}: goes on after epoch {len(history)} of {opt.epochs}")
-
-    for epoch in range(len(history), opt.epochs):
-        torch.manual_seed(run.seed * 100_003 + epoch)  # for dropout; the data draw from (seed, epoch) themselves
-        wrapped.train()
-        sums, seen = {}, 0
-        loader = batches(training, opt.batch, epoch, workers, fabric.global_rank, fabric.world_size)
-        for step, batch in enumerate(loader):
-            batch = fabric.to_device(batch)
-            output = wrapped(batch[run.data.modality])
-            losses = _losses(run, fabric, output, batch, teacher)
-            if fabric.all_reduce(torch.isfinite(losses["loss"]).float(), reduce_op="mean") != 1:
-                parts = ", ".join(f"{name} {float(value.detach()):g}" for name, value in losses.items())
-                raise ReproError(
-                    f"run {run.id} stopped in epoch {epoch + 1}, step {step + 1}: the loss is not finite ({parts}); "
-                    f"lower the learning rate ({opt.lr:g}) or the lambdas ({run.objective.lambda1:g}, "
-                    f"{run.objective.lambda2:g})"
-                )
-            wrapped_optimiser.zero_grad()
-            fabric.backward(losses["loss"])
-            if opt.clip_gradient:
-                limit = opt.clip_gradient
-                norm = fabric.clip_gradients(wrapped, wrapped_optimiser, max_norm=limit, error_if_nonfinite=False)
-                if not torch.isfinite(norm):
-                    raise ReproError(
-                        f"run {run.id} stopped in epoch {epoch + 1}, step {step + 1}: the gradient is not finite"
-                    )
-            wrapped_optimiser.step()
-            if opt.schedule == "onecycle":
-                schedule.step()
-            hits = (output.logits.argmax(1) == batch["label"]).float().mean()
-            for name, value in {**losses, "clip_top1": hits}.items():
-                sums[name] = sums.get(name, 0.0) + value.detach()
-            seen += 1
-        if fabric.world_size > 1:  # each process kept its own BatchNorm statistics; the first one's are what is saved
-            for buffer in model.buffers():
-                torch.distributed.broadcast(buffer, 0)
-        means = fabric.all_reduce({name: value / seen for name, value in sums.items()}, reduce_op="mean")
-        line = {"epoch": epoch + 1, "lr": optimiser.param_groups[0]["lr"]}
-        line |= {name: float(value) for name, value in means.items()}
+        state.load(checkpoint)
+        say(f"{run.id}: goes on after epoch {len(state.history)} of {opt.epochs}")
+    for epoch in range(len(state.history), opt.epochs):
+        line = {"epoch": epoch + 1, **state.epoch(training, epoch, workers)}
         if validation is not None:
-            scores = evaluate.predict(model, validation, fabric, opt.batch, run.data.modality, workers)
-            line |= {"val_loss": scores.loss(), "val_top1": scores.video_top1()}
-            if not math.isfinite(line["val_loss"]):
-                raise ReproError(f"run {run.id} stopped after epoch {epoch + 1}: the validation loss is not finite")
-            if opt.schedule == "plateau":
-                schedule.step(line["val_loss"])
-            if opt.select == "best" and line["val_loss"] < best["val_loss"]:
-                best = {"val_loss": line["val_loss"], "model": {k: v.clone() for k, v in model.state_dict().items()}}
+            line |= state.validate(validation, epoch, workers)
         if opt.schedule == "steps":
-            schedule.step()
-        history.append(line)
+            state.schedule.step()
+        state.history.append(line)
         say(f"{run.id} " + ", ".join(f"{name} {value:.4g}" for name, value in line.items()))
         if fabric.is_global_zero:
-            state = {
-                "model": model.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(),
-            }
-            with atomic(checkpoint) as part:
-                torch.save({**state, "history": history, "best": best}, part)
+            state.save(checkpoint)
         fabric.barrier()
     if opt.select == "best":
-        model.load_state_dict(best["model"])
-    return history
+        model.load_state_dict(state.best["model"])
+    return state.history
 
 
-def _losses(run: Run, fabric: Fabric, output, batch: dict, teacher: nn.Module | None) -> dict[str, torch.Tensor]:
-    """The loss to minimise under `loss`, and its parts."""
-    o = run.objective
-    if isinstance(output, StreamsOutput):
-        losses = objectives.mutual_distillation(output, batch["label"], weight=o.mutual, temperature=o.temperature)
-        return {"loss": losses.total, **{k: v for k, v in losses._asdict().items() if k != "total"}}
-    if teacher is None:
-        return {"loss": nn.functional.cross_entropy(output.logits, batch["label"])}
-    with torch.no_grad(), fabric.autocast():
-        target = teacher(batch[teacher_input(run)])
-    target = type(target)(*(t.float() for t in target))
-    losses = objectives.distillation(
-        output, target, batch["label"],
-        lambda1=o.lambda1, lambda2=o.lambda2, on=o.on, norm=o.norm, direction=o.direction, reduction=o.reduction,
-    )  # fmt: skip
-    return {"loss": losses.total, "cross_entropy": losses.cross_entropy, "feature": losses.feature, "kl": losses.kl}
+def sgd(model: nn.Module, opt: Optimisation) -> SGD:
+    """The optimiser of all parameters that are not frozen."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return SGD(parameters, lr=opt.lr, momentum=opt.momentum, dampening=opt.dampening, weight_decay=opt.weight_decay)
 
 
-def teacher_input(run: Run) -> str:
-    """The modality that the teacher of `run` sees."""
-    return run.teacher.data.modality
+def scheduler(optimiser: SGD, opt: Optimisation, steps: int) -> lr_scheduler.LRScheduler:
+    """The learning rate over time; `steps` is the number of updates per epoch.
+
+    "onecycle" changes after every step: from lr / 25 up to lr during the first 30 % of all steps, then down to
+    lr / 250,000.
+    "steps" divides by ten after each epoch in `opt.steps`.
+    "plateau" divides by ten when `patience` + 1 epochs in a row have not lowered the validation loss, by at least a
+    ten-thousandth, below its best value.
+    """
+    if opt.schedule == "onecycle":
+        return lr_scheduler.OneCycleLR(optimiser, opt.lr, total_steps=steps * opt.epochs)
+    if opt.schedule == "steps":
+        return lr_scheduler.MultiStepLR(optimiser, list(opt.steps))
+    return lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=opt.patience)
+
+
+class Training:
+    """A run while it trains. A checkpoint holds model, optimiser, schedule, history and best epoch."""
+
+    def __init__(self, run: Run, fabric: Fabric, model: nn.Module, teacher: nn.Module | None, steps: int):
+        self.run, self.fabric, self.model, self.teacher = run, fabric, channels_last(model), teacher
+        self.optimiser = sgd(model, run.optimisation)
+        self.schedule = scheduler(self.optimiser, run.optimisation, steps)
+        self.network, self.fabric_optimiser = fabric.setup(model, self.optimiser)
+        self.history: list[dict] = []
+        self.best: dict[str, Any] = {"val_loss": math.inf, "model": {}}  # stays so with `select="last"`
+
+    def save(self, checkpoint: Path) -> None:
+        """Writes everything that training changes, atomically."""
+        parts = {name: getattr(self, name).state_dict() for name in ("model", "optimiser", "schedule")}
+        with atomic(checkpoint) as part:
+            torch.save({**parts, "history": self.history, "best": self.best}, part)
+
+    def load(self, checkpoint: Path) -> None:
+        """Takes over what `save` wrote."""
+        saved = torch.load(checkpoint, weights_only=True, map_location=self.fabric.device)
+        for name in ("model", "optimiser", "schedule"):
+            getattr(self, name).load_state_dict(saved[name])
+        self.history, self.best = saved["history"], saved["best"]
+
+    def epoch(self, clips: ClipDataset, epoch: int, workers: int) -> dict[str, float]:
+        """One pass over the training clips: the last step's `lr`, and means over all steps and processes."""
+        run, fabric = self.run, self.fabric
+        torch.manual_seed(run.seed * 100_003 + epoch)  # for dropout; the data draw from (seed, epoch) themselves
+        self.network.train()
+        sums: dict[str, Tensor] = {}
+        loader = batches(clips, run.optimisation.batch, epoch, workers, fabric.global_rank, fabric.world_size)
+        for count, batch in enumerate(loader, start=1):
+            where = f"run {run.id} stopped in epoch {epoch + 1}, step {count}"
+            for name, value in self.step(fabric.to_device(batch), where).items():
+                sums[name] = sums.get(name, 0.0) + value.detach()
+        if fabric.world_size > 1:  # each process kept its own BatchNorm statistics; the first one's are what is saved
+            for buffer in self.model.buffers():
+                torch.distributed.broadcast(buffer, 0)
+        means = fabric.all_reduce({name: value / count for name, value in sums.items()}, reduce_op="mean")
+        return {"lr": self.optimiser.param_groups[0]["lr"]} | {name: float(value) for name, value in means.items()}
+
+    def step(self, batch: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+        """One update of the weights. Returns the objective's scalars and the fraction of correctly classified clips."""
+        opt, fabric = self.run.optimisation, self.fabric
+        output = self.network(batch[self.run.data.modality])
+        objective = losses.OBJECTIVES[self.run.objective.kind]
+        terms = objective(self.run.objective, output, batch["label"], self._target(batch))
+        if fabric.all_reduce(torch.isfinite(terms["loss"]).float(), reduce_op="mean") != 1:
+            values = ", ".join(f"{name} {float(value.detach()):g}" for name, value in terms.items())
+            remedy = f"lower the learning rate ({opt.lr:g}) or the weights of the objective"
+            raise ReproError(f"{where}: the loss is not finite ({values}); {remedy}")
+        self.fabric_optimiser.zero_grad()
+        fabric.backward(terms["loss"])
+        if opt.clip_gradient:
+            limit = opt.clip_gradient
+            norm = fabric.clip_gradients(self.network, self.fabric_optimiser, max_norm=limit, error_if_nonfinite=False)
+            if not torch.isfinite(norm):
+                raise ReproError(f"{where}: the gradient is not finite")
+        self.fabric_optimiser.step()
+        if opt.schedule == "onecycle":
+            self.schedule.step()
+        return {**terms, "clip_top1": (output.logits.argmax(1) == batch["label"]).float().mean()}
+
+    def _target(self, batch: Mapping[str, Tensor]) -> Any:
+        """The teacher's output, in float32 and without a gradient; None for a run without a teacher."""
+        if self.teacher is None:
+            return None
+        with torch.no_grad(), self.fabric.autocast():
+            target = self.teacher(batch[self.run.teacher.data.modality])
+        return type(target)(*(part.float() for part in target))
+
+    def validate(self, clips: ClipDataset, epoch: int, workers: int) -> dict[str, float]:
+        """The scores of the validation part. They move the plateau schedule and decide which epoch is the best."""
+        opt = self.run.optimisation
+        scores = evaluate.predict(self.model, clips, self.fabric, opt.batch, workers=workers)
+        line = {"val_loss": scores.loss(), "val_top1": scores.video_top1()}
+        if not math.isfinite(line["val_loss"]):
+            raise ReproError(f"run {self.run.id} stopped after epoch {epoch + 1}: the validation loss is not finite")
+        if opt.schedule == "plateau":
+            self.schedule.step(line["val_loss"])
+        if opt.select == "best" and line["val_loss"] < self.best["val_loss"]:
+            weights = {name: value.clone() for name, value in self.model.state_dict().items()}
+            self.best = {"val_loss": line["val_loss"], "model": weights}
+        return line

@@ -1,16 +1,16 @@
 """STDDCN: starts as the plain two-stream network, connections against loops, its loss against numbers and loops."""
 
 import copy
-import math
 
 import pytest
 import torch
 from torch import nn
 
+from repro.config import MutualDistillation
 from repro.errors import ReproError
 from repro.losses import mutual_distillation
 from repro.models.resnet2d import tsn_resnet
-from repro.models.stddcn import Connection, StreamsOutput, stddcn
+from repro.models.stddcn import Connection, stddcn
 from repro.models.tools.checkpoints import load_public
 from repro.models.tools.cost import parameters
 
@@ -116,7 +116,7 @@ def test_output_is_the_loop_over_clips(combine, shape):
 @pytest.mark.parametrize("arguments", [{}, {"combine": "concat"}, {"dense": False}, {"direction": "none"}])
 def test_gradients_reach_every_parameter_and_state_goes_round(arguments):
     model, x = trained(small(**arguments)), clips(4, 7, 4, 32, 32)
-    loss = mutual_distillation(model(x), torch.arange(4) % 5, weight=1.0, temperature=2.0).total
+    loss = mutual_distillation(MutualDistillation(1.0, 2.0), model(x), torch.arange(4) % 5)["loss"]
     loss.backward()
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0] == []
     other = small(seed=1, **arguments)
@@ -150,59 +150,6 @@ def test_impossible_networks_are_one_error(arguments, message):
 def test_wrong_clips_are_named():
     with pytest.raises(ReproError, match=r"shape \(1, 3, 4, 32, 32\).*\(B, 7, T, H, W\)"):
         small()(clips(1, 3, 4, 32, 32))
-
-
-# -- the loss
-
-
-def output(seed=0, b=3, k=4) -> StreamsOutput:
-    generator = torch.Generator().manual_seed(seed)
-    fused, a, m = (torch.randn(b, k, generator=generator).requires_grad_() for _ in range(3))
-    return StreamsOutput(fused, torch.zeros(b, 2), a, m)
-
-
-def test_loss_worked_out_by_hand():
-    # One clip of class 0. Softmaxes: fusion (1/2, 1/2), appearance (1/4, 3/4), motion (1/2, 1/2).
-    logits = [torch.tensor([[1.0, n]]).log() for n in (1.0, 3.0, 1.0)]
-    out = StreamsOutput(logits[0], torch.zeros(1, 1), logits[1], logits[2])
-    got = mutual_distillation(out, torch.tensor([0]), weight=3.0, temperature=1.0)
-    kl = 0.5 * math.log(2) + 0.5 * math.log(2 / 3)
-    assert got.kl.item() == pytest.approx(kl)
-    assert [v.item() for v in got[1:4]] == pytest.approx([math.log(2), math.log(4), math.log(2)])
-    assert got.total.item() == pytest.approx(4 * math.log(2) + 3 * kl)
-
-
-@pytest.mark.parametrize("temperature", [1.0, 2.5, 4.0])
-def test_loss_is_its_equation(temperature):
-    out, labels = output(), torch.tensor([0, 3, 1])
-    expected, kl = 0.0, 0.0
-    for b in range(3):
-        p = [[math.exp(v / temperature) for v in z[b].tolist()] for z in (out.logits, out.appearance, out.motion)]
-        p = [[v / sum(row) for v in row] for row in p]
-        kl += sum(p[0][c] * math.log(p[0][c] / q[c]) for q in p[1:] for c in range(4)) / 3
-        for z in (out.logits, out.appearance, out.motion):
-            e = [math.exp(v) for v in z[b].tolist()]
-            expected -= math.log(e[labels[b]] / sum(e)) / 3
-    got = mutual_distillation(out, labels, weight=0.7, temperature=temperature)
-    assert got.total.item() == pytest.approx(expected + 0.7 * temperature**2 * kl, rel=1e-5)
-    assert got.kl.item() == pytest.approx(temperature**2 * kl, rel=1e-4)
-
-
-def test_the_teacher_is_a_fixed_target_unless_asked():
-    for detach in (True, False):
-        out = output()
-        mutual_distillation(
-            out, torch.zeros(3, dtype=torch.long), weight=1.0, temperature=2.0, detach=detach
-        ).kl.backward()
-        assert (out.logits.grad is None) == detach
-        assert out.appearance.grad.abs().max() > 0
-        assert out.motion.grad.abs().max() > 0
-
-
-def test_loss_refuses_what_makes_no_sense():
-    for changes in ({"weight": -1.0}, {"temperature": 0.0}, {"weight": float("nan")}):
-        with pytest.raises(ReproError, match=next(iter(changes))):
-            mutual_distillation(output(), torch.zeros(3).long(), **{"weight": 1.0, "temperature": 1.0, **changes})
 
 
 def test_one_public_file_starts_both_pathways(tmp_path):
