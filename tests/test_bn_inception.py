@@ -186,7 +186,7 @@ def test_folded_clips_are_channels_last_frames_without_a_copy():
 
 def test_frames_too_small_are_named():
     assert trained()(frames(1, 3, 23, 32)).shape[2:] == (1, 1)
-    with pytest.raises(ReproError, match=r"frames of 22x32 pixels are too small .* a map of 1x2: take larger frames"):
+    with pytest.raises(ReproError, match=r"frames of 22x32 pixels are too small .* a map of 1x2: use larger frames"):
         trained()(frames(1, 3, 22, 32))
     with pytest.raises(ReproError, match=r"frames of 2x2 pixels .* a map of 1x1.*stem_pools"):
         trained()(frames(1, 3, 2, 2))

@@ -384,7 +384,7 @@ def test_clips_enter_minus_mean_over_std():
         ({"excitation": "ce", "excitation_stages": (1, 2)}, "excitation_stages is"),
         ({"excitation": "ce", "excitation_stages": ()}, "for none: excitation='none'"),
         ({"excitation": "ce", "excitation_kernel": 4}, "kernel is 4, but must be odd"),
-        ({"excitation": "se", "excitation_reduction": 7}, "reduction is 7, but must divide"),
+        ({"excitation": "se", "excitation_reduction": 7}, "reduction is 7, but must be a divisor"),
         ({"stem_kernel": (3, 4, 3)}, "stem_kernel is .* three odd numbers"),
         ({"stem_stride": (1, 0, 1)}, "stem_stride is"),
         ({"in_channels": 4}, "mean is None, but must be one number for each of the 4"),

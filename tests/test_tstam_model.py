@@ -204,12 +204,12 @@ def test_tsn_averages_the_scores_of_frames():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"heads": 0}, "tstam: heads is 0, but must be at least 1"),
-        ({"embedding": 0}, "tstam: embedding is 0"),
+        ({"heads": 0}, "heads is 0, but must be at least 1"),
+        ({"embedding": 0}, "embedding is 0"),
         ({"frames": "total"}, "unknown value of frames 'total'.*known: mean, sum"),
-        ({"dropout": 1.0}, r"tstam: dropout is 1.0, but must be in \[0, 1\)"),
-        ({"head_std": 0.0}, "tstam: head_std is 0.0, but must be positive"),
-        ({"num_classes": 0}, "tstam: num_classes is 0"),
+        ({"dropout": 1.0}, r"dropout is 1.0, but must be in \[0, 1\)"),
+        ({"head_std": 0.0}, "head_std is 0.0, but must be positive"),
+        ({"num_classes": 0}, "num_classes is 0"),
     ],
 )
 def test_impossible_networks_are_one_error(arguments, message):

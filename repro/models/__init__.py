@@ -1,7 +1,11 @@
-"""Architectures: plain functions of plain arguments that return an `nn.Module`; one file each, readable alone."""
+"""Architectures: functions of plain arguments that return an `nn.Module`, one file each.
+
+Every network takes clips (B, C, T, H, W) with values in 0..255 and returns `layers.output.Output`, or a named tuple that
+begins with its fields. `build` takes the names of `MODELS`.
+"""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -29,17 +33,12 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def check(name: str, arguments: Iterable[str]) -> None:
-    """An unknown network or argument is an error that offers the nearest name."""
+def build(name: str, **arguments: Any) -> nn.Module:
+    """The network `name` of `MODELS`. Raises ReproError for an unknown name or argument, offering the nearest one."""
     if name not in MODELS:
         raise unknown("model", name, MODELS)
-    known = inspect.signature(MODELS[name]).parameters
+    known = inspect.signature(MODELS[name]).parameters  # `tools.arguments.takes` lists shared arguments too
     for argument in arguments:
         if argument not in known:
             raise unknown(f"argument of {name}", argument, known)
-
-
-def build(name: str, **arguments: Any) -> nn.Module:
-    """The network `name` of `MODELS`; errors as in `check`."""
-    check(name, arguments)
     return MODELS[name](**arguments)

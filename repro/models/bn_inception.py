@@ -1,18 +1,18 @@
 """BN-Inception without its classifier: the backbone of TSN and T-STAM.
 
-Paper: Ioffe and Szegedy 2015, "Batch normalization" (the network in its appendix); here for Shi, Li, Liu, Dai 2020
-(T-STAM), section 2, with squeeze-and-excitation (Hu, Shen, Sun 2018) after the inception blocks, and for TSN in IMRS's
-Table 5. References: the public PyTorch files of TSN (Wang et al. 2016) and of Cadene's collection, converted from Caffe,
-whose names of modules and tensors are kept so that their weights map one to one (`repro.models.tools.checkpoints`).
+Paper: Ioffe and Szegedy 2015, "Batch normalization" (the network in its appendix). Serves T-STAM (Shi, Li, Liu, Dai 2020),
+section 2, with squeeze-and-excitation (Hu, Shen, Sun 2018) after the inception blocks, and the TSN row of IMRS's Table 5.
+References: the public PyTorch files of TSN (Wang et al. 2016) and of Cadene's collection, converted from Caffe. Their
+names of modules and tensors are kept so that their weights map one to one (`repro.models.tools.checkpoints`).
 
-Input is what those weights were trained on: BGR, 0..255, minus (104, 117, 128), std 1. The network turns RGB around and
+Those weights were trained on BGR in 0..255 minus (104, 117, 128), std 1. The network reverses the channels of RGB and
 subtracts the mean itself, so that clips travel as RGB uint8.
 
 Known differences from those files:
-- Flow enters minus 128 in both. That is also where this project stores zero flow: 127.5 rounds to 128.
-- The max pooling of 3c and 4e pads odd maps, so that its branch is as large as the others at any frame size; theirs
-  fails there. At even maps, as with 224x224 frames, nothing is padded, as theirs.
-- BatchNorm's momentum is PyTorch's 0.1; the conversion wrote Caffe's 0.9, which means 0.1 there.
+- Their flow enters minus 128, and so does ours; this project stores a flow of zero as 128 (127.5, rounded).
+- The max pooling of 3c and 4e pads odd maps, so that its branch is as large as the others at any frame size; theirs fails
+  there. Even maps, as with 224x224 frames, are not padded, as in theirs.
+- BatchNorm's momentum is PyTorch's 0.1. The converted files say 0.9, Caffe's convention for the same value.
 - Excitations, width, strides and the choice of blocks are arguments: small networks run the same code.
 """
 
@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from repro.errors import ReproError, unknown
+from repro.errors import ReproError, require, unknown
 from repro.models.layers.excitation import SqueezeExcitation
 
 # Channels at width 64: 1x1 | 3x3: reduced, out | double 3x3: reduced, first, second | pool, projection.
@@ -45,12 +45,12 @@ BGR_MEAN, FLOW_MEAN = (104.0, 117.0, 128.0), 128.0
 
 
 class BNInception(nn.Module):
-    """See `bn_inception`. Modules are flat, each convolution right before its BatchNorm, as `fold_batchnorm` expects.
+    """See `bn_inception`. Modules are flat, each convolution directly before its BatchNorm, as `fold_batchnorm` expects.
 
-    The output of block 3a, gated or not, is that of the submodule inception_3a_excite, and so on.
+    The submodule inception_3a_excite returns the output of block 3a, with or without a gate, and so on.
     """
 
-    def __init__(self, in_channels, width, blocks, stem_stride, stem_pools, gates, mean, std):
+    def __init__(self, in_channels, width, blocks, stem_stride, stem_pools, gate, mean, std):
         super().__init__()
         self.in_channels, self.blocks, self.stem_pools = in_channels, blocks, stem_pools
         mean = torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1)  # (1, C, 1, 1)
@@ -79,7 +79,7 @@ class BNInception(nn.Module):
             outputs.append(add(f"{name}_double_3x3_2", first, scaled(double[2]), 3, stride))
             outputs.append(add(f"{name}_pool_proj", c, scaled(projection), 1) if projection else c)
             c = sum(outputs)
-            setattr(self, f"{name}_excite", gates[block](c))
+            setattr(self, f"{name}_excite", gate(block, c))
         self.out_channels = c
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -123,11 +123,11 @@ class BNInception(nn.Module):
 
 
 def _at_least_2x2(x: Tensor, frames: Tensor) -> Tensor:
-    """x, checked: a single position cannot be halved, and strided convolutions of one train wrongly in bf16 on CPUs."""
+    """x; ReproError if it cannot be halved. (Strided convolutions of a single position also train wrongly in bf16 on CPUs.)"""
     if min(x.shape[2:]) < 2:
         raise ReproError(
             f"frames of {frames.shape[2]}x{frames.shape[3]} pixels are too small for this network, which halves a map of "
-            f"{x.shape[2]}x{x.shape[3]}: take larger frames, a smaller stem_stride or fewer stem_pools"
+            f"{x.shape[2]}x{x.shape[3]}: use larger frames, a smaller stem_stride or fewer stem_pools"
         )
     return x
 
@@ -148,19 +148,19 @@ def bn_inception(
 
     Parameters
     ----------
-    in_channels: 3 for RGB; for flow 2 a displacement, 10 for TSN's stack of five: x1, y1, ..., x5, y5.
+    in_channels: 3 for RGB; for flow 2 (one displacement) or 10, TSN's stack of five: x1, y1, ..., x5, y5.
     width: channels after the stem, even; all others scale with it.
-    blocks: which of 3a..5b there are, in order. 3c and 4e halve H and W. Any choice keeps the table's branches.
-    stem_stride, stem_pools: stride of the first convolution; how many of the stem's two max poolings there are. A small
-        machine takes (1, 1) for 28x28 or (2, 0) for 32x32 frames, and has a map to attend to: 4x4, and 7x7 without 4e.
+    blocks: some of 3a..5b, in order. 3c and 4e halve H and W. Every block keeps the branches of the table.
+    stem_stride, stem_pools: stride of the first convolution; how many of the stem's two max poolings there are. Small
+        frames need less: (1, 1) for 28x28 or (2, 0) for 32x32 leave maps of 4x4, or about 7x7 without 4e.
     excitation: squeeze-and-excitation after the blocks, or none.
-    excitation_blocks: after which; None: after all there are. The paper says "9 inception operations, with SE-Net added
-        after each inception". GoogLeNet has nine, BN-Inception ten; "each" is the statement about the design, so
-        the default is all ten (+646,398 parameters). For a literal nine leave one out.
-    excitation_reduction: r of SE (16). Where it does not divide a block's channels, as happens at small widths, the
-        largest divisor of r that does is taken; at width 64 it always divides.
+    excitation_blocks: after which blocks; None: after all. The paper says "9 inception operations, with SE-Net added
+        after each inception". GoogLeNet has nine, BN-Inception ten; "each" describes the design, so the default is all
+        ten (+646,398 parameters). For a literal nine leave one out.
+    excitation_reduction: r of SE (16). Where r does not divide the channels of a block, as happens at small widths, their
+        greatest common divisor is used; at width 64 r = 16 always divides.
     mean, std: values enter as (x - mean) / std; mean in the order of the clip's channels, R, G, B. By default the public
-        weights' mean and std 1; a small network trained from scratch learns better from order one (std about 60).
+        weights' mean and std 1; a small network trained from scratch learns better from inputs of order one (std about 60).
 
     Raises ReproError naming the value and the rule if one of them makes no sense.
     """
@@ -168,25 +168,21 @@ def bn_inception(
     excited = blocks if excitation_blocks is None else tuple(excitation_blocks)
     mean = (BGR_MEAN[::-1] if in_channels == 3 else (FLOW_MEAN,) * in_channels) if mean is None else tuple(mean)
     ordered = len(blocks) > 0 and blocks == tuple(b for b in BLOCKS if b in blocks)
-    rules = (
-        ("in_channels", in_channels, in_channels >= 1, "at least 1"),
-        ("width", width, width >= 2 and width % 2 == 0, "an even number of at least 2"),
-        ("blocks", blocks, ordered, f"some of {', '.join(BLOCKS)}, in this order"),
-        ("stem_stride", stem_stride, stem_stride >= 1, "at least 1"),
-        ("stem_pools", stem_pools, stem_pools in (0, 1, 2), "0, 1 or 2"),
-        ("excitation_blocks", excited, excited and set(excited) <= set(blocks), f"some of {', '.join(blocks)}"),
-        ("excitation_reduction", excitation_reduction, excitation_reduction >= 1, "at least 1"),
-        ("mean", mean, len(mean) == in_channels, f"one number for each of the {in_channels} input channels"),
-        ("std", std, std > 0, "positive"),
-    )
-    for name, value, holds, rule in rules:
-        if not holds:
-            raise ReproError(f"bn_inception: {name} is {value!r}, but must be {rule}")
-    kinds = {
-        "none": lambda channels: nn.Identity(),
-        "se": lambda channels: SqueezeExcitation(channels, math.gcd(channels, excitation_reduction)),
-    }
-    if excitation not in kinds:
-        raise unknown("excitation", excitation, kinds)
-    gates = {block: kinds[excitation if block in excited else "none"] for block in blocks}
-    return BNInception(in_channels, width, blocks, stem_stride, stem_pools, gates, mean, std)
+    require(in_channels >= 1, "in_channels", in_channels, "at least 1")
+    require(width >= 2 and width % 2 == 0, "width", width, "an even number of at least 2")
+    require(ordered, "blocks", blocks, f"some of {', '.join(BLOCKS)}, in this order")
+    require(stem_stride >= 1, "stem_stride", stem_stride, "at least 1")
+    require(stem_pools in (0, 1, 2), "stem_pools", stem_pools, "0, 1 or 2")
+    require(excited and set(excited) <= set(blocks), "excitation_blocks", excited, f"some of {', '.join(blocks)}")
+    require(excitation_reduction >= 1, "excitation_reduction", excitation_reduction, "at least 1")
+    require(len(mean) == in_channels, "mean", mean, f"one number for each of the {in_channels} input channels")
+    require(std > 0, "std", std, "positive")
+    if excitation not in ("none", "se"):
+        raise unknown("excitation", excitation, ("none", "se"))
+
+    def gate(block: str, channels: int) -> nn.Module:
+        if excitation == "none" or block not in excited:
+            return nn.Identity()
+        return SqueezeExcitation(channels, math.gcd(channels, excitation_reduction))
+
+    return BNInception(in_channels, width, blocks, stem_stride, stem_pools, gate, mean, std)

@@ -1,15 +1,15 @@
-"""3D ResNeXt-101 with channel excitation: the one network of IMRS, student and teacher alike.
+"""3D ResNeXt-101 with channel excitation: the one network of IMRS, for student and teacher.
 
 Paper: Hu, Mao, Yao, Bi 2023, "3D network with channel excitation and knowledge distillation for action recognition"
-(IMRS); serves its Tables 1-5. Reference implementations: Hara, Kataoka, Satoh 2018 (ResNeXt-101, shortcut type B), as
-MARS (Crasto et al. 2019) uses it, for the backbone, whose parameter names are kept so that their public checkpoints
-map one to one (`repro.models.tools.checkpoints`); ECA-Net for the channel excitation.
+(IMRS); serves its Tables 1-5. Reference implementations: for the backbone Hara, Kataoka, Satoh 2018 (ResNeXt-101, shortcut
+type B), as used by MARS (Crasto et al. 2019), whose parameter names are kept so that their public checkpoints map one
+to one (`repro.models.tools.checkpoints`); ECA-Net for the channel excitation.
 
 Known differences from those implementations:
 - The head averages over whatever T, H, W the last stage leaves; theirs is built for one clip size, with equal result.
 - Mean subtraction is part of the network, so that clips travel as uint8.
-- forward returns features and logits; theirs returns one or the other by an option.
-- Width, depth, cardinality and stem are arguments: small networks for small machines run the same code.
+- forward returns features and logits; theirs returns one or the other, by an option.
+- Width, depths, cardinality and stem are arguments: small networks for small machines run the same code.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from repro.errors import ReproError, unknown
+from repro.errors import ReproError, require, unknown
 from repro.models.layers.conv import Conv3d
 from repro.models.layers.excitation import ChannelExcitation, SqueezeExcitation
 from repro.models.layers.output import Output
@@ -61,12 +61,12 @@ class Bottleneck(nn.Module):
 
 
 class ResNeXt3D(nn.Module):
-    """See `resnext3d`. The output of stage Res(i) is that of the submodule excite(i), with or without an excitation."""
+    """See `resnext3d`. The submodule excite(i) returns the output of stage Res(i), with or without an excitation."""
 
-    def __init__(self, num_classes, in_channels, depths, width, cardinality, gates, stem, mean, std):
+    def __init__(self, num_classes, in_channels, depths, width, cardinality, gate, stem, mean, std):
         super().__init__()
-        self.arch = f"resnext-{3 * sum(depths) + 2}"  # as Hara's checkpoints call it: resnext-101
-        # Not persistent: a checkpoint holds what was learned, and public checkpoints have no such keys.
+        self.arch = f"resnext-{3 * sum(depths) + 2}"  # the name in Hara's checkpoints: resnext-101
+        # Not persistent: a checkpoint has what was learned, and public checkpoints have no such keys.
         mean = torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1, 1)  # (1, C, 1, 1, 1)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", torch.tensor(float(std)), persistent=False)
@@ -84,7 +84,7 @@ class ResNeXt3D(nn.Module):
                 blocks.append(Bottleneck(inputs, planes, 2 if first and i else 1, cardinality, projection=first))
                 inputs = planes * EXPANSION
             setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
-            setattr(self, f"excite{i + 2}", gates[i + 2](inputs))
+            setattr(self, f"excite{i + 2}", gate(i + 2, inputs))
         self.fc = nn.Linear(inputs, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
@@ -130,8 +130,8 @@ def resnext3d(
     depths: blocks in Res2, Res3, Res4, Res5.
     width: channels after the stem; the stages have 4, 8, 16, 32 times as many, the last being the features.
     cardinality: groups of the 3x3x3 convolutions; divides 2 * width.
-    excitation: gate after a stage: none, channel excitation (the paper's), squeeze-and-excitation.
-    excitation_stages: which of Res2..Res5 it follows (Table 2 takes one, or all four).
+    excitation: gate after a stage: none, channel excitation (the paper's), squeeze-and-excitation (Table 3).
+    excitation_stages: which of Res2..Res5 it follows (Table 2 compares each one with all four).
     excitation_kernel, excitation_reduction: k of CE, r of SE.
     stem_kernel, stem_stride, stem_pool: first convolution over (T, H, W), odd kernel, and whether max pooling follows.
     mean, std: clips in 0..255 enter as (x - mean) / std. By default the papers' mean for 3 or 2 channels, and std 1; a
@@ -146,28 +146,25 @@ def resnext3d(
     staged = stages and set(stages) <= set(STAGES)
     odd = len(kernel) == 3 and all(k > 0 and k % 2 for k in kernel)
     centred = mean is not None and len(mean) == in_channels
-    rules = (
-        ("num_classes", num_classes, num_classes >= 1, "at least 1"),
-        ("in_channels", in_channels, in_channels >= 1, "at least 1"),
-        ("depths", depths, len(depths) == 4 and min(depths) >= 1, "four numbers of blocks, each at least 1"),
-        ("width", width, width >= 1, "at least 1"),
-        ("cardinality", cardinality, grouped, f"a divisor of 2 * width = {2 * width}"),
-        ("excitation_stages", stages, staged, "some of the stages 2, 3, 4, 5 (for none: excitation='none')"),
-        ("stem_kernel", kernel, odd, "three odd numbers, for T, H, W"),
-        ("stem_stride", stride, len(stride) == 3 and min(stride) >= 1, "three numbers of at least 1, for T, H, W"),
-        ("mean", mean, centred, f"one number for each of the {in_channels} input channels"),
-        ("std", std, std > 0, "positive"),
-    )
-    for name, value, holds, rule in rules:
-        if not holds:
-            raise ReproError(f"resnext3d: {name} is {value!r}, but must be {rule}")
-    kinds = {
-        "none": lambda channels: nn.Identity(),
-        "ce": lambda channels: ChannelExcitation(channels, excitation_kernel),
-        "se": lambda channels: SqueezeExcitation(channels, excitation_reduction),
-    }
-    if excitation not in kinds:
-        raise unknown("excitation", excitation, kinds)
-    gates = {stage: kinds[excitation if stage in stages else "none"] for stage in STAGES}
+    require(num_classes >= 1, "num_classes", num_classes, "at least 1")
+    require(in_channels >= 1, "in_channels", in_channels, "at least 1")
+    require(len(depths) == 4 and min(depths) >= 1, "depths", depths, "four numbers of blocks, each at least 1")
+    require(width >= 1, "width", width, "at least 1")
+    require(grouped, "cardinality", cardinality, f"a divisor of 2 * width = {2 * width}")
+    require(staged, "excitation_stages", stages, "some of the stages 2, 3, 4, 5 (for none: excitation='none')")
+    require(odd, "stem_kernel", kernel, "three odd numbers, for T, H, W")
+    require(len(stride) == 3 and min(stride) >= 1, "stem_stride", stride, "three numbers of at least 1, for T, H, W")
+    require(centred, "mean", mean, f"one number for each of the {in_channels} input channels")
+    require(std > 0, "std", std, "positive")
+    if excitation not in ("none", "ce", "se"):
+        raise unknown("excitation", excitation, ("none", "ce", "se"))
+
+    def gate(stage: int, channels: int) -> nn.Module:
+        if excitation == "none" or stage not in stages:
+            return nn.Identity()
+        if excitation == "ce":
+            return ChannelExcitation(channels, excitation_kernel)
+        return SqueezeExcitation(channels, excitation_reduction)
+
     stem = (kernel, stride, stem_pool)
-    return ResNeXt3D(num_classes, in_channels, depths, width, cardinality, gates, stem, mean, std)
+    return ResNeXt3D(num_classes, in_channels, depths, width, cardinality, gate, stem, mean, std)

@@ -1,46 +1,47 @@
 """T-STAM, one stream of it: BN-Inception with squeeze-and-excitation, attention to frames and to regions.
 
 Paper: Shi, Li, Liu, Dai 2020, "T-STAM: an end-to-end action recognition model based on two-stream spatio-temporal
-attention mechanism", sections 2 and 3; serves its Figures 6 and 7 and its tables. There is no public implementation. RGB
-and flow are two such networks, trained apart; their scores are fused 1 : 3 (section 4.3.3).
+attention mechanism", sections 2 and 3. Serves its Figures 6 and 7 and its tables. There is no public implementation. RGB
+and flow are two such networks, trained separately; their scores are fused 1 : 3 (section 4.3.3).
 
-Where the text leaves something open:
-- (1) maps each x_i by a shared fully connected layer, then a 1x1 convolution leads to 256 channels; the result is called
-  N x 256, yet (7) weights it by position. Two linear maps in a row are one, so here w_1 is one 1x1 convolution C -> 256
-  and x_hat_i keeps its positions: (256, h, w).
-- (2), (3): "a score for each frame" is a number, so conv is 256 -> 1 on the mean of x_hat_i over its positions;
-  `per_channel` keeps 256 scores a frame. f_t sums alpha_i times that mean: a sum over positions would drown f_s in (8).
-- (4) acts on X, as printed; BatchNorm follows each convolution, the first before the tanh.
-- (7) prints x_hat_i, without the position k that it sums over: x_hat_ik is meant. X itself cannot be meant, since (8)
-  adds f_s to f_t, of 256 numbers. As printed it sums over frames, where (3) averages: see `frames`.
+Numbers in parentheses are the paper's equations. Where the text is ambiguous:
+- (1) maps each x_i by a shared fully connected layer, then a 1x1 convolution leads to 256 channels; the text gives the
+  result as N x 256, yet (7) weights it by position. Two linear maps in a row are one, so here w_1 is one 1x1 convolution
+  C -> 256, and x_hat_i keeps its positions: (256, h, w).
+- (2), (3): "a score for each frame" is one number, so conv maps the mean of x_hat_i over its positions, 256 -> 1;
+  `per_channel` keeps 256 scores for each frame. f_t sums alpha_i times that mean; a sum over positions would be far larger
+  than f_s in (8).
+- (4) acts on X, as printed; a BatchNorm follows each convolution, the first before the tanh.
+- (7) prints x_hat_i without the position k that it sums over; x_hat_ik is meant. X itself cannot be meant, since (8) adds
+  f_s to f_t, which has 256 numbers. As printed (7) sums over frames, where (3) averages: see the argument `frames`.
 """
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from repro.errors import ReproError, unknown
-from repro.models.bn_inception import BLOCKS, BNInception, bn_inception
+from repro.errors import ReproError, require, unknown
+from repro.models.bn_inception import BNInception, bn_inception
 from repro.models.layers.frames import fold_time
 from repro.models.layers.output import Output
-from repro.models.tsn import check_head
+from repro.models.tools.arguments import takes
+from repro.models.tsn import classifier
 
 FRAMES = ("mean", "sum")
 
 
 class Attention(NamedTuple):
-    """Where a network looks."""
+    """The weights of a batch of clips."""
 
-    frames: Tensor  # (B, T), sums to one over T: eq. (2); with per_channel the mean over channels
-    positions: Tensor  # (B, T, l, h, w), sums to one over h and w for each frame and head: eq. (6)
+    frames: Tensor  # (B, T), sum to one over T: eq. (2); with per_channel their mean over channels
+    positions: Tensor  # (B, T, l, h, w), sum to one over h and w for each frame and head: eq. (6)
 
 
 class TSTAM(nn.Module):
     """See `tstam`."""
 
-    arch = "BNInception"  # as tsn-pytorch's checkpoints call the backbone
+    arch = "BNInception"  # the backbone's name in tsn-pytorch's checkpoints
     fresh = ("embed", "score", "spatial", "fc")  # parts that no public checkpoint has
 
     def __init__(self, base_model: BNInception, num_classes, heads, embedding, per_channel, frames, dropout, head_std):
@@ -49,18 +50,15 @@ class TSTAM(nn.Module):
         self.base_model = base_model
         self.frames = frames
         self.embed = nn.Conv2d(c, embedding, 1)  # w_1, b_1 of eq. (1)
-        self.score = nn.Linear(embedding, embedding if per_channel else 1)  # conv of eq. (2), a 1x1 one
-        self.spatial = nn.Sequential(  # eq. (4); the l heads side by side, each a group of the second convolution
+        self.score = nn.Linear(embedding, embedding if per_channel else 1)  # the 1x1 conv of eq. (2)
+        self.spatial = nn.Sequential(  # eq. (4); the l heads side by side, each one group of the second convolution
             nn.Conv2d(c, heads * (c // 2), 1),
             nn.BatchNorm2d(heads * (c // 2)),
             nn.Tanh(),
             nn.Conv2d(heads * (c // 2), heads, 5, padding=2, groups=heads),
             nn.BatchNorm2d(heads),
         )
-        self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(heads * embedding, num_classes)
-        nn.init.normal_(self.fc.weight, 0, head_std)
-        nn.init.zeros_(self.fc.bias)
+        self.dropout, self.fc = classifier(heads * embedding, num_classes, dropout, head_std)
 
     def forward(self, clip: Tensor) -> Output:
         """Clips (B, C, T, H, W), values in 0..255, any dtype, to logits (B, classes) and features F (B, l * d)."""
@@ -73,7 +71,7 @@ class TSTAM(nn.Module):
         return Output(self.fc(self.dropout(features)), features)
 
     def attend(self, clip: Tensor) -> Attention:
-        """The weights of frames and positions that `forward` uses for these clips (B, C, T, H, W)."""
+        """The weights of frames and positions that `forward` uses for clips (B, C, T, H, W)."""
         _, _, alpha, positions = self._look(clip)
         return Attention(alpha.mean(2), positions)
 
@@ -81,38 +79,33 @@ class TSTAM(nn.Module):
         """x_hat (B, T, d, h, w), its mean (B, T, d), eq. (2) (B, T, 1 or d), eq. (6) (B, T, l, h, w)."""
         dtype = self.fc.weight.dtype  # float32 also under bf16 autocast, so that weights sum to one
         times = (len(clip), clip.shape[2])
-        maps = self.base_model(fold_time(clip, self.base_model.in_channels))  # (B * T, C, h, w)
+        maps = self.base_model(fold_time(clip, self.base_model.in_channels))  # (B*T, C, h, w)
         if min(maps.shape[2:]) < 2:  # also, a 5x5 convolution of one row trains wrongly in bf16 on CPUs
             raise ReproError(
                 f"clips of {clip.shape[3]}x{clip.shape[4]} pixels leave a map of {maps.shape[2]}x{maps.shape[3]}, but spatial "
-                "attention needs 2x2 positions or more: take larger frames, or a stem with less stride or pooling"
+                "attention needs 2x2 positions or more: use larger frames, or a stem with less stride or pooling"
             )
-        embedded = self.embed(maps)  # (B * T, d, h, w)
+        embedded = self.embed(maps)  # (B*T, d, h, w)
         pooled = embedded.mean(dim=(2, 3), dtype=dtype).unflatten(0, times)  # (B, T, d)
         alpha = self.score(pooled).softmax(1, dtype=dtype)  # (B, T, 1) or (B, T, d)
-        scores = self.spatial(maps)  # (B * T, l, h, w)
+        scores = self.spatial(maps)  # (B*T, l, h, w)
         positions = scores.flatten(2).softmax(2, dtype=dtype).view(scores.shape)
         return embedded.unflatten(0, times), pooled, alpha, positions.unflatten(0, times)
 
 
+@takes(bn_inception)
 def tstam(
     num_classes: int,
     in_channels: int = 3,
+    *,
     heads: int = 4,
     embedding: int = 256,
     per_channel: bool = False,
     frames: Literal["mean", "sum"] = "mean",
-    width: int = 64,
-    blocks: Sequence[str] = tuple(BLOCKS),
-    stem_stride: int = 2,
-    stem_pools: int = 2,
     excitation: Literal["none", "se"] = "se",
-    excitation_blocks: Sequence[str] | None = None,
-    excitation_reduction: int = 16,
     dropout: float = 0.8,
     head_std: float = 0.001,
-    mean: Sequence[float] | None = None,
-    std: float = 1.0,
+    **backbone: Any,
 ) -> nn.Module:
     """One stream of T-STAM, for any number of frames; the defaults are the paper's, its RGB stream.
 
@@ -120,22 +113,17 @@ def tstam(
     ----------
     heads: l, spatial attention models (the paper tries 1 to 5 and keeps 4).
     embedding: d, channels of x_hat.
-    per_channel: one temporal weight a channel and frame instead of one a frame.
-    frames: eq. (7) over the frames. "sum" is printed; "mean" is the default, since the paper trains with 6 frames and tests
-        with 25: f_t, a weighted mean, keeps its size, a sum would grow fourfold under the classifier's feet.
+    per_channel: one temporal weight per channel and frame instead of one per frame.
+    frames: eq. (7) over the frames. "sum" is printed. "mean" is the default, since the paper trains with 6 frames and tests
+        with 25: f_t, a weighted mean, keeps its size, while a sum would be four times as large in testing.
     excitation: "none" is the paper's T-STAM without SE-Net.
-    num_classes, dropout, head_std: as for `repro.models.tsn.tsn`; the others: as for `bn_inception`.
+    num_classes, dropout, head_std: as for `repro.models.tsn.tsn`. in_channels, backbone: as for `bn_inception`.
 
     Raises ReproError naming the value and the rule if one of them makes no sense.
     """
-    check_head("tstam", num_classes, dropout, head_std)
-    for name, value in (("heads", heads), ("embedding", embedding)):
-        if value < 1:
-            raise ReproError(f"tstam: {name} is {value!r}, but must be at least 1")
+    require(heads >= 1, "heads", heads, "at least 1")
+    require(embedding >= 1, "embedding", embedding, "at least 1")
     if frames not in FRAMES:
         raise unknown("value of frames", frames, FRAMES)
-    base_model = bn_inception(
-        in_channels, width, blocks, stem_stride, stem_pools,
-        excitation, excitation_blocks, excitation_reduction, mean, std,
-    )  # fmt: skip
+    base_model = bn_inception(in_channels, excitation=excitation, **backbone)
     return TSTAM(base_model, num_classes, heads, embedding, per_channel, frames, dropout, head_std)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class Output(NamedTuple):
-    """Class scores and the features they were computed from."""
+    """Class scores, and the features that the last linear layer computes them from."""
 
     logits: Tensor  # (B, classes), before the softmax
-    features: Tensor  # (B, D), the globally averaged last feature map: the input of the last linear layer
+    features: Tensor  # (B, D); where the network averages over frames, their mean
