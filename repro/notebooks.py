@@ -1,49 +1,67 @@
-"""The notebooks, the tables each of them draws, and how they are executed: one process a notebook."""
+"""The notebooks, the tables that each of them shows, and how they are executed: one process per notebook."""
 
 import ast
+import contextlib
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from repro import paths
 from repro.config import Run
 from repro.errors import ReproError, unknown
-from repro.evidence.tables import Table
-from repro.papers import imrs, smnet, stddcn, stme, stmsa, tstam
-from repro.papers import time_order as temporal_order
+from repro.papers import imrs, smnet, stddcn, stme, stmsa, time_order, tstam
+from repro.papers.table import Table
 from repro.parameters import Parameters
 
 FOLDER = paths.ROOT / "notebooks"
-NOTEBOOKS: dict[str, tuple[Callable[[Parameters], Table], ...]] = {
-    "00_quickstart": (),
-    "01_data": (),
-    "train": (),
-    "evaluate": (),
-    "ablation_ce_position": (imrs.table2,),
-    "ablation_ce_se": (imrs.table3,),
-    "ablation_lambda": (imrs.table4,),
-    "streams": (imrs.streams,),
-    "ablation_segments": (tstam.segments,),
-    "ablation_attention_heads": (tstam.attention_heads,),
-    "ablation_fusion_weights": (tstam.fusion_weights,),
-    "ablation_channel_attention": (tstam.channel_attention,),
-    "tstam": (tstam.systems,),
-    "attention": (),
-    "cam": (),
-    "your_video": (),
-    "smnet": (smnet.ablation,),
-    "stme": (stme.ablation,),
-    "stmsa": (stmsa.ablation,),
-    "stddcn": (stddcn.ablation,),
-    "temporal_order": (temporal_order.table,),
-    "efficiency": (),
-    "sota_comparison": (),
-    "claims": (),
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook: its title, and the functions that plan the tables of runs it shows."""
+
+    title: str
+    tables: tuple[Callable[[Parameters], Table], ...] = ()
+
+
+NOTEBOOKS = {  # by file name, in reading order
+    "00_quickstart": Notebook("Quickstart: a clip, its flow, and a network that was taught to see motion"),
+    "01_data": Notebook("The data: from video files to training clips"),
+    "train": Notebook("Training one IMRS"),
+    "evaluate": Notebook("Evaluating: what one accuracy hides"),
+    "ablation_ce_position": Notebook("IMRS, Table 2: where to put channel excitation", (imrs.table2,)),
+    "ablation_ce_se": Notebook("IMRS, Table 3: channel excitation against squeeze-and-excitation", (imrs.table3,)),
+    "ablation_lambda": Notebook("IMRS, Table 4: how much distillation?", (imrs.table4,)),
+    "streams": Notebook("IMRS, Figure 4: RGB, flow, and the student that needs no flow", (imrs.streams,)),
+    "ablation_segments": Notebook("T-STAM, Figure 6: how many segments?", (tstam.segments,)),
+    "ablation_attention_heads": Notebook(
+        "T-STAM, Figure 7: how many spatial attention models?", (tstam.attention_heads,)
+    ),
+    "ablation_fusion_weights": Notebook(
+        "T-STAM, section 4.3.3: the weights of the two streams", (tstam.fusion_weights,)
+    ),
+    "ablation_channel_attention": Notebook(
+        "T-STAM, section 4.3.4: squeeze-and-excitation in TSN", (tstam.channel_attention,)
+    ),
+    "tstam": Notebook("T-STAM: two streams, their parts, and TSN", (tstam.systems,)),
+    "attention": Notebook("T-STAM: where the network looks"),
+    "cam": Notebook("Where the networks look: class activation maps"),
+    "your_video": Notebook("Your own video"),
+    "smnet": Notebook("SMNet: spatio-temporal excitation, motion excitation, and where to put them", (smnet.ablation,)),
+    "stme": Notebook("STME: shift, excitations and enhancement, one after the other", (stme.ablation,)),
+    "stmsa": Notebook("STMSA: multi-scale convolution and self-attention", (stmsa.ablation,)),
+    "stddcn": Notebook(
+        "STDDCN: dense connections between two streams, and distillation from their fusion", (stddcn.ablation,)
+    ),
+    "temporal_order": Notebook("Which networks know the direction of time?", (time_order.table,)),
+    "efficiency": Notebook("What the networks cost"),
+    "sota_comparison": Notebook("The papers' comparisons, like with like"),
+    "claims": Notebook("What the papers claim, and what our runs say"),
 }
 
 
@@ -55,21 +73,17 @@ def path_of(name: str) -> Path:
     return FOLDER / f"{stem}.ipynb"
 
 
-def title(name: str) -> str:
-    """The heading of a notebook."""
-    cells = json.loads(path_of(name).read_text())["cells"]
-    return "".join(cells[0]["source"]).splitlines()[0].lstrip("# ")
-
-
 def parameters(name: str) -> dict[str, Any]:
     """The values in a notebook's parameters cell."""
-    cells = json.loads(path_of(name).read_text())["cells"]
-    source = next("".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", []))
-    return {node.target.id: ast.literal_eval(node.value) for node in ast.parse(source).body}  # all are annotated
+    import papermill  # takes two seconds
+
+    with contextlib.redirect_stdout(sys.stderr):
+        found = papermill.inspect_notebook(str(path_of(name)))
+    return {key: ast.literal_eval(each["default"]) for key, each in found.items()}
 
 
 def parameters_of(name: str, given: dict[str, Any]) -> Parameters:
-    """The parameters that a notebook runs with its own parameters and `given` ones; an unknown name is an error."""
+    """What a notebook runs with: its own values and `given` ones. An unknown name is an error."""
     values = parameters(name)
     for key in given:
         if key not in values:
@@ -80,12 +94,12 @@ def parameters_of(name: str, given: dict[str, Any]) -> Parameters:
 
 def runs_of(name: str, given: dict[str, Any]) -> list[Run]:
     """The runs behind a notebook's tables."""
-    parameters = parameters_of(name, given)
-    return [run for table in NOTEBOOKS[name] for run in table(parameters).runs()]
+    asked = parameters_of(name, given)
+    return [run for table in NOTEBOOKS[name].tables for run in table(asked).runs()]
 
 
 def stamp(name: str, given: dict[str, Any]) -> str:
-    """What an executed notebook was made from, as a hash: its source, its parameters, the package, where results go."""
+    """A hash of what an executed notebook was made from: its source, its parameters, the package, where results go."""
     told = hashlib.sha256(json.dumps([given, str(paths.out()), str(paths.data())], sort_keys=True).encode())
     package = paths.ROOT / "repro"
     sources = (p for p in sorted(package.rglob("*")) if p.suffix in (".py", ".csv", ".html", ".css", ".js"))
@@ -104,38 +118,29 @@ def value_of(text: str) -> Any:
         return text
 
 
-def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False, threads: int = 0) -> Path:
-    """Executes a notebook with papermill in a process of its own and returns the executed copy in `folder`.
+def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False) -> Path:
+    """Executes a notebook with papermill, in a kernel of its own, and returns the executed copy in `folder`.
 
-    threads: how many its numerical libraries may use; 0 leaves it to them.
+    quiet: does not pass on what the kernel writes to stderr.
     """
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
     parameters_of(name, given)  # a wrong parameter fails here, before a kernel starts
     target = folder / f"{Path(name).stem}.ipynb"
     folder.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
-    arguments = [s for k, v in given.items() for s in ("-r" if isinstance(v, str) else "-p", k, str(v))]
-    done = subprocess.run(
-        [sys.executable, "-m", "papermill", str(path_of(name)), str(target), "--no-progress-bar", *arguments]
-        + (["--stdout-file", os.devnull, "--stderr-file", "/dev/stderr"] if not quiet else []),
-        env={**os.environ, "OMP_NUM_THREADS": str(threads)} if threads else None,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE if quiet else None, text=True,
-        check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise ReproError(
-            f"{name}: {failure(target) or (done.stderr or 'see above').strip().splitlines()[-1]}; see {target}"
-        )
+    try:
+        with open(os.devnull, "w") as nowhere:
+            papermill.execute_notebook(
+                str(path_of(name)), str(target), parameters=given, progress_bar=False,
+                stdout_file=nowhere, stderr_file=nowhere if quiet else sys.stderr,
+            )  # fmt: skip
+    except PapermillExecutionError as error:
+        raise ReproError(f"{name}: {error.ename}: {error.evalue}; see {target}") from None
     return target
 
 
-def failure(executed: Path) -> str:
-    """The error that stopped an executed notebook, or nothing."""
-    if not executed.exists():
-        return ""
-    outputs = [o for cell in json.loads(executed.read_text())["cells"] for o in cell.get("outputs", ())]
-    return next((f"{o['ename']}: {o['evalue']}" for o in outputs if o["output_type"] == "error"), "")
-
-
-def reproduce_order(only: Sequence[str]) -> list[str]:
+def chosen(only: Sequence[str]) -> list[str]:
     """All notebooks, or those named in `only`."""
     return [path_of(name).stem for name in only] if only else list(NOTEBOOKS)

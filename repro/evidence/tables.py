@@ -143,11 +143,11 @@ def place(system: Sequence[Run]) -> tuple[int, int]:
     return system[0].data.split, system[0].seed
 
 
-def chain(table: Table, parameters: Parameters, *ladders: Sequence[str]) -> Result:
-    """Is each row of a ladder better than the one before it? One line per step, with the interval and a verdict."""
+def chain(table: Table, parameters: Parameters) -> Result:
+    """Is each row of a ladder of the table better than the one before it? One line per step, with a verdict."""
     rows = {row.label: row for row in table.rows}
     lines = []
-    for lower, upper in (step for ladder in ladders for step in itertools.pairwise(ladder)):
+    for lower, upper in (step for ladder in table.ladders for step in itertools.pairwise(ladder)):
         gain, seeds = gain_over(rows[upper], rows[lower]), len(accuracy(rows[upper]))
         verdict = Verdict(gain.outcome(+1), gain, seeds, lower)
         cells = {"claim": f"{upper} is better than {lower}", "our gain [95 %]": str(gain), "seeds": str(seeds)}

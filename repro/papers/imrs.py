@@ -109,6 +109,7 @@ def table3(parameters: Parameters) -> Table:
         "imrs_table3", "imrs", "IMRS, Table 3: channel excitation against squeeze-and-excitation.",
         "CE is better than SE, and both are better than the plain network.",
         "plain", rows, ("imrs", "table3", "1"), "ablation_ce_se",
+        ladders=(("plain", "SE", "CE"),),
     )  # fmt: skip
 
 
@@ -144,6 +145,7 @@ def streams(parameters: Parameters) -> Table:
         "imrs_streams", "imrs", "IMRS, Figure 4: single streams, the student, and two streams.",
         "Flow is better than RGB, and the student, which sees RGB alone, is better than both.",
         "RGB", rows, ("imrs", "streams", split), "streams",
+        ladders=(("RGB", "Flow", "IMRS"),),
     )  # fmt: skip
 
 

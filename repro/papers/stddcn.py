@@ -23,6 +23,7 @@ NETWORKS = {
     "single connections": ({"dense": False}, DISTILLED),
     "STDDCN (dense, two-way, distilled)": ({}, DISTILLED),
 }
+BEST = "STDDCN (dense, two-way, distilled)"
 
 
 def run(parameters: Parameters, split: int, seed: int, system: str) -> Run:
@@ -41,6 +42,7 @@ def ablation(parameters: Parameters) -> Table:
         "stddcn_ablation", "stddcn", "STDDCN: dense connections between two streams, and distillation from their fusion.",
         "Dense connections and distillation each make two streams better, and both together most.",
         "two streams", rows, ("resnet50", "stddcn", "1"), "stddcn", protocol="TSM",
+        ladders=tuple(("two streams", part, BEST) for part in ("dense connections", "distillation")),
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ def ablation(parameters: Parameters) -> Table:
         "stme_ablation", "stme", "STME: shift, spatiotemporal excitation, motion excitation, feature enhancement.",
         "Every part adds to those above it.",
         "shift (TSM)", rows, ("resnet50", "stme", "1"), "stme", protocol="TSM",
+        ladders=(tuple(NETWORKS),),
     )  # fmt: skip
 
 

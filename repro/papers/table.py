@@ -31,6 +31,7 @@ class Table:
 
     numbers: where the paper's own numbers are: a file in repro/papers/numbers/, the name of the table, the split.
     notebook: the notebook that shows the table; options: its further parameters, for the command.
+    ladders: labels of rows, each of which the paper says is better than the one before it.
     protocol: whose protocol the runs follow, where the paper's own is not known.
     """
 
@@ -44,6 +45,7 @@ class Table:
     notebook: str
     options: tuple[tuple[str, str], ...] = ()
     protocol: str = ""
+    ladders: tuple[tuple[str, ...], ...] = ()
 
     def tier(self, parameters: Parameters) -> str:
         """The tier of the parameters; never "paper" alone where the protocol is another paper's."""

@@ -189,6 +189,7 @@ def systems(parameters: Parameters) -> Table:
         "tstam_systems", "tstam", "T-STAM, section 4.3.5: its streams, its parts, and TSN.",
         "T-STAM is better than TSN, and SE adds to both (the paper: means over three splits).",
         "TSN", rows, ("tstam", "systems", "mean"), "tstam",
+        ladders=(("RGB", "Flow", "T-STAM"), ("TSN", "TSN+SE"), ("T-STAM without SE", "T-STAM"), ("TSN", "T-STAM")),
     )  # fmt: skip
 
 
