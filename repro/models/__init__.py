@@ -5,7 +5,7 @@ begins with its fields. `build` takes the names of `MODELS`.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
@@ -33,12 +33,17 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def build(name: str, **arguments: Any) -> nn.Module:
-    """The network `name` of `MODELS`. Raises ReproError for an unknown name or argument, offering the nearest one."""
+def check(name: str, arguments: Iterable[str]) -> None:
+    """Raises ReproError for an unknown name or argument, offering the nearest one."""
     if name not in MODELS:
         raise unknown("model", name, MODELS)
     known = inspect.signature(MODELS[name]).parameters  # `tools.arguments.takes` lists shared arguments too
     for argument in arguments:
         if argument not in known:
             raise unknown(f"argument of {name}", argument, known)
+
+
+def build(name: str, **arguments: Any) -> nn.Module:
+    """The network `name` of `MODELS`; errors as in `check`."""
+    check(name, arguments)
     return MODELS[name](**arguments)
