@@ -1,6 +1,6 @@
-"""Checkpoints: the public ones, by file, and our own, which carry their list of classes.
+"""Checkpoints: public ones, and our own, which contain their list of classes.
 
-Files are read with `weights_only=True`: a file that would run code is refused. A load that fails changes nothing.
+Files are read with `weights_only=True`, which refuses a file that would run code. A load that fails changes nothing.
 """
 
 import pickle
@@ -23,13 +23,13 @@ FORMAT = "repro weights 1"
 
 @dataclass(frozen=True)
 class Report:
-    """What became of each tensor; `str(report)` says it in one line."""
+    """What became of each tensor; `str(report)` is one line."""
 
     path: Path
-    taken: tuple[str, ...]  # of the network, now as in the file
-    fresh: tuple[str, ...]  # of the network, left as initialised
-    ignored: tuple[str, ...]  # of the file, not used
-    head: str  # what the head is now
+    taken: tuple[str, ...]  # tensors of the network, now as in the file
+    fresh: tuple[str, ...]  # tensors of the network, left as initialised
+    ignored: tuple[str, ...]  # tensors of the file, not used
+    head: str  # where the head is from
     stem: str = ""  # what was done to the first convolution, if anything
 
     def __str__(self) -> str:
@@ -48,68 +48,69 @@ def _parts(names: Sequence[str]) -> str:
 def load_public(model: nn.Module, path: str | Path) -> Report:
     """Loads a public checkpoint and reports what became of each tensor.
 
-    Hara's and MARS's 3D ResNeXt: {"arch": "resnext-101", "state_dict": {"module.conv1...": ...}}. BN-Inception, from
-    ImageNet or from TSN on Kinetics: tensors by name, alone or under "state_dict"; the names with or without "module."
-    and "base_model.", the head called fc, last_linear or new_fc, BatchNorm's tensors (C,) or, in old files, (1, C).
+    Hara's and MARS's 3D ResNeXt: {"arch": "resnext-101", "state_dict": {"module.conv1...": ...}}. torchvision's ResNet and
+    BN-Inception, from ImageNet or from TSN on Kinetics: tensors by name, alone or under "state_dict"; the names with or
+    without "module." and "base_model.", the head called fc, last_linear or new_fc, BatchNorm's tensors (C,) or, in old
+    files, (1, C).
 
-    All tensors must fit by name and shape, with these exceptions. Tensors of layers that the network has other layers for,
-    and lists as `replaced` (STMSA's 3x3 convolutions), are ignored. Excitations start fresh, as do the parts listed as
-    `fresh` (T-STAM's attention, and its head, whose input is another): the public networks have none. A head
-    for another number of classes is ignored, and the network's own starts fresh; one for the same number is taken, and
-    the report says that only the number is known to agree, since these files name no classes. BatchNorm's step
-    counters, which old files lack, play no role.
+    All tensors must fit by name and shape, with these exceptions:
+    - Channel gates and the parts that the network lists as `fresh` (temporal modules; T-STAM's attention and head) stay as
+      initialised: the public networks have none.
+    - Tensors of parts that the network lists as `replaced` (STMSA's 3x3 convolutions) are ignored.
+    - A head for another number of classes is ignored, and the network's own stays as initialised. One for the same number
+      is taken; the report warns that only the number is known to agree, since these files name no classes.
+    - BatchNorm's step counters, which old files lack, play no role.
 
-    A file for RGB starts a 2-D network for flow by `cross_modality`, as TSN does. The 3-D networks take files of their
-    own modality only: their authors publish flow networks, and a stem averaged over RGB has never seen motion.
+    A file for RGB starts a 2-D network for flow by `cross_modality`, as TSN does. The 3-D networks take files of their own
+    modality only: their authors publish flow networks, and a stem averaged over RGB has never seen motion.
 
-    Raises ReproError naming the file for a missing, damaged or unsafe file, another architecture, tensors that do not
-    fit.
+    Raises ReproError naming the file if it is missing, damaged or unsafe, if its architecture is another, or if a tensor
+    does not fit.
     """
     path = Path(path)
+    own = model.state_dict()
+    state, stem = _fit_stem(model, own, _under_own_names(_public_state(path, model.arch), own))
+    if not own.keys() & state.keys():
+        raise ReproError(f"{path}: none of its {len(state)} tensors has a name of this network")
+    gates = [name for name, part in model.named_modules() if isinstance(part, ChannelExcitation | SqueezeExcitation)]
+    new = tuple(f"{part}." for part in (*gates, *getattr(model, "fresh", ())))
+    replaced = tuple(f".{part}." for part in getattr(model, "replaced", ()))
+    classes, theirs = own["fc.bias"].numel(), state["fc.bias"].numel() if "fc.bias" in state else None
+    same_head = theirs == classes and not "fc.bias".startswith(new)
+    ignored = [k for k in state if k not in own and any(part in k for part in replaced)]
+    ignored += [k for k in state if k.startswith("fc.") and not same_head]
+    state = {k: v for k, v in state.items() if k not in ignored}
+    optional = {k for k in own if k.startswith(new) or k.endswith("num_batches_tracked")}
+    optional |= set() if same_head else {"fc.weight", "fc.bias"}
+    _check_fit(path, own, state, optional)
+    model.load_state_dict(own | state)
+    fresh = tuple(k for k in own if k not in state and not k.endswith("num_batches_tracked"))
+    return Report(path, tuple(state), fresh, tuple(ignored), _about_head(classes, theirs, same_head), stem)
+
+
+def _public_state(path: Path, arch: str) -> dict[str, Tensor]:
     content = _read(path)
     state = content.get("state_dict", content)
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ReproError(f"{path} has no state_dict of tensors; give one of the public checkpoints")
-    arch = content.get("arch", model.arch)
-    if arch != model.arch:
-        raise ReproError(f"{path} holds a {arch!r}, but this network is a {model.arch!r}; choose another")
-    own = model.state_dict()
-    state = _under_own_names(state, own)
-    if not own.keys() & state.keys():
-        raise ReproError(f"{path}: none of its {len(state)} tensors has a name of this network")
-    state, stem = _fit_stem(model, own, state)
-    replaced = tuple(
-        k for k in state if k not in own and any(f".{part}." in k for part in getattr(model, "replaced", ()))
-    )
-    state = {k: v for k, v in state.items() if k not in replaced}
-    excited = [n for n, m in model.named_modules() if isinstance(m, ChannelExcitation | SqueezeExcitation)]
-    new = tuple(f"{part}." for part in (*excited, *getattr(model, "fresh", ())))
-    optional = {k for k in own if k.startswith(new) or k.endswith("num_batches_tracked")}
-    classes = len(own["fc.bias"])
-    theirs = state["fc.bias"].numel() if "fc.bias" in state else None
-    taken = theirs == classes and "fc.bias" not in optional
-    ignored = replaced
-    if not taken:
-        ignored += tuple(k for k in state if k.startswith("fc."))
-        state = {k: v for k, v in state.items() if k not in ignored}
-        optional |= {"fc.weight", "fc.bias"}
-    _check_fit(path, own, state, optional)
-    model.load_state_dict(own | state)
+    if content.get("arch", arch) != arch:
+        raise ReproError(f"{path} holds a {content['arch']!r}, but this network is a {arch!r}; choose another")
+    return state
+
+
+def _about_head(classes: int, theirs: int | None, taken: bool) -> str:
     if taken:
-        said = f"head taken: {classes} classes in both, but the file names none: check that they are the same"
-    else:
-        said = f"head fresh: {classes} classes, " + (f"the file's {theirs} ignored" if theirs else "the file has none")
-    fresh = tuple(k for k in own if k not in state and not k.endswith("num_batches_tracked"))
-    return Report(path, tuple(state), fresh, ignored, said, stem)
+        return f"head taken: {classes} classes in both, but the file names none: check that they are the same"
+    return f"head fresh: {classes} classes, " + (f"the file's {theirs} ignored" if theirs else "the file has none")
 
 
 def cross_modality(weight: Tensor, channels: int) -> Tensor:
-    """TSN's start for a flow stream from RGB: the kernel (O, 3, h, w)'s mean over its inputs, for each of `channels`."""
+    """TSN's start of a flow stream from RGB: the mean of the kernel (O, 3, h, w) over its inputs, for each of `channels`."""
     return weight.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1)  # (O, 1, h, w) -> (O, channels, h, w)
 
 
 def _fit_stem(model: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """The file's tensors with the first 2-D convolution made for this network's input, and what was done, in words."""
+    """The file's tensors, the first 2-D convolution adapted to this network's input channels, and what was done, in words."""
     name = next((f"{n}.weight" for n, m in model.named_modules() if isinstance(m, nn.Conv2d)), "")
     channels = own[name].shape[1] if name else 3
     if name not in state or channels == 3 or state[name].shape[1] != 3:
@@ -119,7 +120,7 @@ def _fit_stem(model: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor]
 
 
 def _under_own_names(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The file's tensors under the network's names where it has them, and BatchNorm's (1, C) of old files as (C,)."""
+    """The file's tensors by the network's names where it has them; BatchNorm's (1, C) of old files as (C,)."""
     names, renamed = {_plain(name): name for name in own}, {}
     for name, value in state.items():
         plain = _plain(name)
@@ -130,7 +131,7 @@ def _under_own_names(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[s
 
 
 def _plain(name: str) -> str:
-    """A tensor's name without the wrappers that DataParallel and TSN put around the network; a head is always fc."""
+    """A tensor's name without the prefixes of DataParallel's and TSN's wrappers; the head is always fc."""
     name = name.removeprefix("module.").removeprefix("base_model.")
     for head in ("last_linear.", "new_fc."):
         name = f"fc.{name.removeprefix(head)}" if name.startswith(head) else name
@@ -151,10 +152,10 @@ def save_weights(path: str | Path, model: nn.Module, labels: Sequence[str], meta
 
 
 def load_weights(path: str | Path, model: nn.Module, labels: Sequence[str]) -> dict[str, Any]:
-    """Loads what `save_weights` wrote into a network whose outputs mean `labels`; returns the stored `meta`.
+    """Loads what `save_weights` wrote into a network whose outputs are the classes `labels`; returns the stored `meta`.
 
-    Raises ReproError naming the file if its classes are others, or in another order, even if there are as many; if a
-    tensor does not fit; and if the file is missing, damaged, unsafe or not written by `save_weights`.
+    Raises ReproError naming the file if its classes or their order differ, even if their number agrees; if a tensor does
+    not fit; and if the file is missing, damaged, unsafe or not written by `save_weights`.
     """
     path = Path(path)
     content = read_weights(path)
@@ -186,11 +187,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise ReproError(f"no checkpoint at {path}; give the path of a file")
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol")  # what matters is whether it can be read
+            warnings.filterwarnings(
+                "ignore", "Detected pickle protocol"
+            )  # of old files, which can be read all the same
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # its own message advises to read the file unsafely
         raise ReproError(f"{path} is not a checkpoint, or one that would run code when read: refused") from error
-    except Exception as error:  # whatever a reader throws at bytes that are not what it expects
+    except Exception as error:  # torch.load documents no list of what it raises for damaged files
         raise ReproError(f"{path} cannot be read as a checkpoint: damaged or cut short? fetch it again") from error
     if not isinstance(content, dict):
         raise ReproError(f"{path} holds a {type(content).__name__}, not a checkpoint: a dictionary with a state_dict")
