@@ -60,18 +60,19 @@ def missing(runs: Sequence[Run], fresh: bool = False, weights: bool = False) -> 
 def prepare_clips(runs: Sequence[Run], jobs: int = -1) -> None:
     """Decodes every clip of the runs, computes its flow and stores both; the embedded set is drawn first."""
     different = {
-        (run.data.split, run.data.val_fraction, catalog.root(run.data), recipe_of(run.data)): run.data for run in runs
+        (run.data.split, run.data.val_fraction, catalog.data_root(run.data), recipe_of(run.data)): run.data
+        for run in runs
     }
     for data in different.values():
         found = catalog.of(data, jobs)
-        prepare.require_all(prepare.prepare(found.table, data.dataset, catalog.root(data), recipe_of(data), jobs))
+        prepare.require_all(prepare.prepare(found.table, data.dataset, catalog.data_root(data), recipe_of(data), jobs))
 
 
 def _compare_clips(runs: Sequence[Run]) -> None:
     """Compares the clips that recorded runs saw with the clips at hand, where there are any: no result mixes two data sets."""
     at_hand: dict[tuple, catalog.Catalog | None] = {}
     for run in runs:
-        place = (catalog.root(run.data), run.data.split, run.data.val_fraction, run.data.group)
+        place = (catalog.data_root(run.data), run.data.split, run.data.val_fraction, run.data.group)
         if place not in at_hand:
             at_hand[place] = catalog.at_hand(run.data)
         if at_hand[place] is not None:
@@ -89,7 +90,7 @@ def _same_clips(run: Run, record: Record, found: catalog.Catalog) -> None:
     }
     said = [f"{len(names)} {what} differ, first {min(names)!r}" for what, names in changes.items() if names]
     raise ReproError(
-        f"run {run.id} ({run.title}) was recorded on other clips than those in {catalog.root(run.data)}: "
+        f"run {run.id} ({run.title}) was recorded on other clips than those in {catalog.data_root(run.data)}: "
         f"{'; '.join(said) or 'training clips, their groups or the sizes of the files differ'}. "
         f"Point data_root at the clips of the record, or delete {records.path_here(run.id).parent} and use fresh = True"
     )

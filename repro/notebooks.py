@@ -23,10 +23,11 @@ FOLDER = paths.ROOT / "notebooks"
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook: its title, and the functions that plan the tables of runs it shows."""
+    """A notebook: its title, the functions that plan the tables of runs it shows, and their usual splits."""
 
     title: str
     tables: tuple[Callable[[Parameters], Table], ...] = ()
+    splits: str = "1"
 
 
 NOTEBOOKS = {  # by file name, in reading order
@@ -37,7 +38,7 @@ NOTEBOOKS = {  # by file name, in reading order
     "ablation_ce_position": Notebook("IMRS, Table 2: where to put channel excitation", (imrs.table2,)),
     "ablation_ce_se": Notebook("IMRS, Table 3: channel excitation against squeeze-and-excitation", (imrs.table3,)),
     "ablation_lambda": Notebook("IMRS, Table 4: how much distillation?", (imrs.table4,)),
-    "streams": Notebook("IMRS, Figure 4: RGB, flow, and the student that needs no flow", (imrs.streams,)),
+    "streams": Notebook("IMRS, Figure 4: RGB, flow, and the student that needs no flow", (imrs.streams,), "1,2,3"),
     "ablation_segments": Notebook("T-STAM, Figure 6: how many segments?", (tstam.segments,)),
     "ablation_attention_heads": Notebook(
         "T-STAM, Figure 7: how many spatial attention models?", (tstam.attention_heads,)

@@ -66,7 +66,7 @@ class Catalog:
         return self.table[self.table["part"] == name].reset_index(drop=True)
 
 
-def root(data: Data) -> Path:
+def data_root(data: Data) -> Path:
     """The folder that holds the files of a run's data set."""
     if data.root:
         return Path(data.root)
@@ -77,20 +77,20 @@ def root(data: Data) -> Path:
 def of(data: Data, jobs: int = 1) -> Catalog:
     """The table of clips of a run. The embedded set is drawn first, by `jobs` processes."""
     if data.dataset == "synthetic":
-        embedded.write(root(data), embedded.EDITIONS[data.source], jobs)
+        embedded.write(data_root(data), embedded.EDITIONS[data.source], jobs)
     return load(
-        data.dataset, root(data), data.split,
+        data.dataset, data_root(data), data.split,
         group=data.group or None, val_fraction=data.val_fraction, allow_missing=data.allow_missing,
     )  # fmt: skip
 
 
 def at_hand(data: Data) -> Catalog | None:
     """The table of clips of a run where its files are on this machine, else None; files that cannot be read are reported."""
-    there = embedded.is_complete(root(data)) if data.dataset == "synthetic" else root(data).is_dir()
+    there = embedded.is_complete(data_root(data)) if data.dataset == "synthetic" else data_root(data).is_dir()
     try:
         return of(data) if there else None
     except ReproError as error:
-        print(f"not compared with the clips in {root(data)}: {error}", file=sys.stderr)
+        print(f"not compared with the clips in {data_root(data)}: {error}", file=sys.stderr)
         return None
 
 

@@ -15,7 +15,7 @@ import torch
 from repro import paths
 from repro.config import Data
 from repro.data import sampling, store, transforms
-from repro.data.catalog import Catalog
+from repro.data.catalog import Catalog, data_root
 from repro.data.store import Recipe
 from repro.data.transforms import Crop
 from repro.errors import ReproError
@@ -32,11 +32,6 @@ class View:
     crop: Crop
 
 
-def channels(data: Data) -> int:
-    """Channels of the clips of a run: 3 for RGB, 2 a flow of the stack."""
-    return sum({"rgb": 3, "flow": 2 * data.stack}[part] for part in data.modality.split("+"))
-
-
 def recipe_of(data: Data) -> Recipe:
     """How the clips of a run are stored."""
     return Recipe(side=data.side, flow=data.flow, bound=data.bound)
@@ -44,7 +39,7 @@ def recipe_of(data: Data) -> Recipe:
 
 def store_folder(data: Data) -> Path:
     """Where the packed clips of a run lie."""
-    return store.folder(data.dataset, Path(data.root), recipe_of(data), paths.data())
+    return store.folder(data.dataset, data_root(data), recipe_of(data), paths.data())
 
 
 class ClipDataset(torch.utils.data.Dataset):

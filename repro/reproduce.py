@@ -1,0 +1,74 @@
+"""Everything at once: the runs that have no record yet, then the notebooks side by side, then the page."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import joblib
+from tqdm import tqdm
+
+from repro import execute, notebooks, paths, report
+from repro.errors import ReproError, Unavailable
+
+
+def reproduce(profile: str, only: tuple[str, ...], jobs: int, fresh: bool) -> Path:
+    """Makes what is missing and returns the page. What failed is one error at the end, when all the rest is done."""
+    given = {"profile": profile, "jobs": jobs, "fresh": fresh}
+    names, failed, wanted = notebooks.chosen(only), [], []
+    for name in list(names):
+        try:
+            wanted += notebooks.runs_of(name, given)
+        except Unavailable as error:  # one paper's protocol may need a file that another's does not
+            failed.append(f"{name}: {error}")
+            names.remove(name)
+    execute.execute(wanted, jobs, fresh=fresh)
+    if int(os.environ.get("RANK", "0")) == 0:  # under torchrun the first process alone goes on to the notebooks
+        workers = joblib.cpu_count() if jobs == -1 else jobs
+        failed += execute_all(names, {**given, "jobs": 1}, paths.data() / "executed" / profile, workers)
+    page = report.write(profile)
+    if failed:
+        raise ReproError(f"{len(failed)} notebooks failed, the others are done: " + "; ".join(failed))
+    return page
+
+
+def execute_all(names: list[str], given: dict[str, Any], folder: Path, workers: int) -> list[str]:
+    """Executes notebooks side by side, one process each; returns the errors of those that failed.
+
+    A notebook that was executed before, from the same source with the same package, is left alone while results/ and
+    figures/ are there. The notebook that measures time runs alone, at the end.
+    """
+    drawn = all((paths.out() / where / given["profile"]).is_dir() for where in ("results", "figures"))
+    left = [name for name in names if not (drawn and _is_made(name, given, folder))]
+    together, alone = [n for n in left if n != "efficiency"], [n for n in left if n == "efficiency"]
+    errors = []
+    with tqdm(total=len(left), unit="notebook", disable=None, file=sys.stderr) as bar:
+        for batch, count in ((together, workers), (alone, 1)):
+            # side by side they share the cores: with more threads than cores, small networks take five times as long
+            threads = max(joblib.cpu_count() // count, 1)
+            with joblib.parallel_config("loky", inner_max_num_threads=threads):
+                parallel = joblib.Parallel(n_jobs=count, return_as="generator_unordered", pre_dispatch="n_jobs")
+                for name, error in parallel(joblib.delayed(_attempt)(name, given, folder) for name in batch):
+                    bar.update()
+                    tqdm.write(f"  {bar.n} of {len(left)} notebooks: {error or name}", file=sys.stderr)
+                    errors += [error] if error else []
+    return errors
+
+
+def _mark(name: str, folder: Path) -> Path:
+    return folder / f"{name}.made-from"
+
+
+def _is_made(name: str, given: dict[str, Any], folder: Path) -> bool:
+    mark = _mark(name, folder)
+    return mark.exists() and mark.read_text() == notebooks.stamp(name, given)
+
+
+def _attempt(name: str, given: dict[str, Any], folder: Path) -> tuple[str, str]:
+    _mark(name, folder).unlink(missing_ok=True)
+    try:
+        notebooks.execute(name, given, folder, quiet=True)
+    except ReproError as error:
+        return name, f"failed: {error}"
+    _mark(name, folder).write_text(notebooks.stamp(name, given))
+    return name, ""
