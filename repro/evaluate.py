@@ -52,17 +52,14 @@ def predict(
     dataset: ClipDataset,
     fabric: Fabric | None = None,
     batch: int = 16,
-    modality: str = "",
     workers: int = 0,
 ) -> Scores:
-    """The logits of `model`, in eval mode, for all views of a validation or test part.
+    """The logits of `model`, in eval mode, for all views of a validation or test part of one modality.
 
     fabric: device, precision and processes, which share the views; by default this process alone, in float32, on the CPU.
-    batch: views at a time. modality: the input of the network, needed only where the data set shows several.
-    workers: processes that decode.
+    batch: views at a time. workers: processes that decode.
     """
-    if not modality:
-        (modality,) = dataset.modalities
+    (modality,) = dataset.modalities
     fabric = fabric or Fabric(accelerator="cpu", devices=1)
     training = model.training
     model.eval()

@@ -111,7 +111,7 @@ def _test(run: Run, fabric: Fabric, model: nn.Module, testing: ClipDataset, work
     frames = run.data.test_frames or run.data.frames
     batch = max(run.optimisation.batch * run.data.frames // frames, 1)
     ready = inference.for_inference(model, bf16=False)
-    return evaluate.predict(ready, testing, fabric, batch, run.data.modality, workers)
+    return evaluate.predict(ready, testing, fabric, batch, workers)
 
 
 def _checkpoint(run: Run) -> Path:

@@ -39,9 +39,10 @@ def fit(
     validation: needed by `select="best"` and by the plateau schedule, else may be None.
     say: receives one line of text per epoch.
 
-    The history has `lr`, of the epoch's last step; `loss`, the objective's terms and `clip_top1`, means over the epoch's
-    steps, each computed before the step's update; and, with a validation part, `val_loss` and `val_top1` after the epoch.
-    With `select="best"` the model ends with the weights of the epoch that had the lowest `val_loss`.
+    The history has `loss`, the objective's terms and `clip_top1`, means over the epoch's steps, each computed before the
+    step's update; `lr`, the optimiser's rate after the last step, which with "onecycle" is already that of the next step;
+    and, with a validation part, `val_loss` and `val_top1` after the epoch. With `select="best"` the model ends with the
+    weights of the epoch that had the lowest `val_loss`.
 
     Raises ReproError for a loss or a gradient that is not finite, naming run, epoch and step.
     """
@@ -113,7 +114,7 @@ class Training:
         self.history, self.best = saved["history"], saved["best"]
 
     def epoch(self, clips: ClipDataset, epoch: int, workers: int) -> dict[str, float]:
-        """One pass over the training clips: the last step's `lr`, and means over all steps and processes."""
+        """One pass over the training clips: `lr` after it, and means over all steps and processes."""
         run, fabric = self.run, self.fabric
         torch.manual_seed(run.seed * 100_003 + epoch)  # for dropout; the data draw from (seed, epoch) themselves
         self.network.train()
