@@ -105,6 +105,12 @@ def read(path: Path) -> Result:
         ) from None
 
 
+def committed(name: str, parameters: Parameters) -> Result | None:
+    """A table that was saved before: in the output folder, else with the project, else None."""
+    places = (folder / parameters.profile / parameters.name for folder in (paths.out() / "results", paths.committed()))
+    return next((read(place / f"{name}.json") for place in places if (place / f"{name}.json").exists()), None)
+
+
 def _line(cells: dict[str, str], runs: list[str], verdict: dict | None) -> Line:
     if verdict is not None:
         gain = Gain(*verdict["gain"]) if verdict["gain"] is not None else None
