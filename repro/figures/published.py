@@ -1,39 +1,42 @@
-"""IMRS's Table 5 as a picture: accuracy against cost."""
+"""IMRS's Table 5 as a figure: accuracy against cost."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from repro.evidence.published import AT_TEST, DATA
-from repro.figures import results as plots
+from repro.figures.style import COLOURS, INK, colour, titled
 
-COSTS = {"gflops": "FLOPs of a clip as printed, G", "params_m": "parameters, M"}
+COSTS = {"gflops": "FLOPs of a clip as printed, G (log scale)", "params_m": "parameters, M (log scale)"}
+OTHERS = "#888888"  # methods of other papers
 SIDES = ((8, 0), (-8, 1), (0, 0.5))  # dx in points and alignment of a name beside its point
 PLACES = [(side, dy) for dy in (0, 9, -9, 13, -13, 20, -20, 30, -30) for side in SIDES]
 
 
 def without_cost(numbers: pd.DataFrame) -> str:
-    """The methods that a panel cannot show, by name."""
+    """The methods that a panel cannot show, in one sentence."""
     parts = []
     for key, what in (("gflops", "FLOPs"), ("params_m", "parameters")):
         parts.append(f"no {what}: {', '.join(numbers.loc[numbers[key].isna(), 'method'])}")
-    return "Not drawn, for Table 5 has " + "; ".join(parts) + "."
+    return "Not drawn, since Table 5 has " + "; ".join(parts) + "."
 
 
 def figure(numbers: pd.DataFrame) -> Figure:
-    """Accuracy against cost, published numbers alone; hollow: split 1; an arrow from IMRS's printed cost to that at test."""
-    result = Figure(figsize=(11.5, 10), layout="constrained")
+    """Accuracy against cost, published numbers alone.
+
+    Hollow points are of split 1. An arrow leads from IMRS's printed cost to its cost at test.
+    """
+    result = titled(11.5, 10, "IMRS, Table 5: accuracy against cost")
     panels = {}
     for row, (price, words) in zip(result.subplots(2, 2), COSTS.items(), strict=True):
         for axes, (key, name) in zip(row, DATA.items(), strict=True):
             panels[axes] = numbers.dropna(subset=[price, key]).rename(columns={price: "x", key: "y"})
             _points(axes, panels[axes])
-            axes.set(xlabel=words, title=f"{name}, top-1 %")
-    result.suptitle("IMRS, Table 5: accuracy against cost", x=0.01, ha="left", fontweight="bold")
+            axes.set(xlabel=words, ylabel=f"{name}, top-1, %")
     result.supxlabel(
-        "hollow: split 1; filled: mean of three splits, or not said; star: IMRS as it runs at test", fontsize=10
+        "hollow: split 1; filled: mean of three splits, or not stated; star: IMRS at the cost of its test", fontsize=10
     )
-    result.draw_without_rendering()  # only now it is known where the points lie
+    result.draw_without_rendering()  # fixes where the points are
     for axes, shown in panels.items():
         _names(axes, shown)
     return result
@@ -43,19 +46,17 @@ def _points(axes, shown: pd.DataFrame) -> None:
     axes.set_xscale("log")
     axes.margins(x=0.12, y=0.1)
     for n in shown.itertuples():
-        colour, star = _colour(n.method, "#888888"), n.method == AT_TEST
-        filling = "white" if n.splits == "1" else colour
-        axes.plot(n.x, n.y, "*" if star else "o", ms=13 if star else 8, color=colour, mfc=filling, mew=1.6)
+        shade, star = colour(n.method, OTHERS), n.method == AT_TEST
+        filling = "white" if n.splits == "1" else shade
+        axes.plot(n.x, n.y, "*" if star else "o", ms=13 if star else 8, color=shade, mfc=filling, mew=1.6)
     printed, at_test = (shown.loc[shown["method"] == name, ["x", "y"]].iloc[0] for name in ("IMRS", AT_TEST))
-    arrow = {"arrowstyle": "->", "color": plots.OURS, "lw": 1.4, "shrinkA": 6, "shrinkB": 6}
+    arrow = {"arrowstyle": "->", "color": COLOURS["IMRS"], "lw": 1.4, "shrinkA": 6, "shrinkB": 6}
     axes.annotate("", tuple(at_test), tuple(printed), arrowprops=arrow)
 
 
 def _names(axes, shown: pd.DataFrame) -> None:
-    """Writes each method's name at the first place around its point that is in the panel, and free of names and points."""
-    shown = shown.sort_values(
-        "method", key=lambda names: ~names.str.contains("IMRS|MARS"), kind="stable"
-    )  # these first
+    """Writes each method's name at the first free place around its point, inside the panel; IMRS and MARS choose first."""
+    shown = shown.sort_values("method", key=lambda names: ~names.str.contains("IMRS|MARS"), kind="stable")
     to_points = 72 / axes.figure.dpi
     points = axes.transData.transform(shown[["x", "y"]].to_numpy(float)) * to_points  # (N, 2)
     inside, taken = axes.get_window_extent().extents * to_points, [np.concatenate([p - 4, p + 4]) for p in points]
@@ -72,9 +73,4 @@ def _names(axes, shown: pd.DataFrame) -> None:
         taken.append(box)
         side = {0: "left", 1: "right", 0.5: "center"}[share]
         text = axes.annotate(name, place, (dx, dy), textcoords="offset points", ha=side, va="center", fontsize=8)
-        text.set(color=_colour(name, plots.INK), in_layout=False)
-
-
-def _colour(method: str, other: str) -> str:
-    """IMRS and MARS stand out."""
-    return plots.OURS if method.startswith("IMRS") else "#b07000" if method == "MARS" else other
+        text.set(color=INK, in_layout=False)

@@ -1,7 +1,7 @@
 """Class activation maps of clips: where, and when, a network finds evidence for a class.
 
-One function, `cam`, for 3-D networks and for 2-D networks that fold time into the batch, over the methods of the
-grad-cam package whose maps hold on clips. Left out of version 1.5.7 (tests/test_explain.py shows the first three):
+`cam` maps 3-D networks, and 2-D networks that fold time into the batch, with those methods of the grad-cam package that
+work on clips. Left out of version 1.5.7 (tests/test_cam.py shows the first three):
 - ScoreCAM, AblationCAM, FullGrad and SESS fail on clips; AblationCAM also leaves its own layer in the network.
 - ShapleyCAM fails where time is folded.
 - EigenCAM and EigenGradCAM: the sign of a singular vector means nothing, so a map may be its own negative.
@@ -22,11 +22,11 @@ from repro.errors import ReproError, unknown
 METHODS = {  # and the library's name
     "gradcam": "GradCAM",  # a channel weighs its mean gradient (Selvaraju et al. 2017)
     "gradcam++": "GradCAMPlusPlus",  # positive gradients, weighted by higher powers (Chattopadhay et al. 2018)
-    "xgradcam": "XGradCAM",  # gradients averaged with the activations as weights (Fu et al. 2020)
+    "xgradcam": "XGradCAM",  # gradients, averaged with the activations as weights (Fu et al. 2020)
     "hirescam": "HiResCAM",  # gradient times activation, place by place (Draelos, Carin 2020)
     "layercam": "LayerCAM",  # positive gradient times activation, place by place (Jiang et al. 2021)
-    "segeigencam": "SegEigenCAM",  # first principal component of |gradient| times activation, its sign settled
-    "fem": "FEM",  # strong activations, whatever the class: no gradient (Fuad et al. 2020, for 3-D networks)
+    "segeigencam": "SegEigenCAM",  # first principal component of |gradient| times activation, with a fixed sign
+    "fem": "FEM",  # strong activations, whatever the class, without gradients (Fuad et al. 2020, for 3-D networks)
 }
 
 
@@ -37,21 +37,21 @@ def cam(
     method: str = "gradcam",
     target: int | Sequence[int] | None = None,
 ) -> np.ndarray:
-    """Where in time and space `layer` holds evidence for a class, in the size of the clips.
+    """Where in time and space the output of `layer` is evidence for a class, at the size of the clips.
 
     Parameters
     ----------
-    model: any classifier of this project. It is not touched: a copy in eval mode does the work, on the same device.
+    model: any classifier of this project. It is not changed: a copy in eval mode is used, on the same device.
     clips: (B, C, T, H, W), 0..255, any dtype.
     layer: name of a submodule, "excite3" or "layer4.0", whose output is (B, c, t, h, w), or (B * t, c, h, w) with time
         folded into the batch, clip by clip.
     method: one of `METHODS`.
     target: a class number for all clips or for each; None takes the class that the network predicts.
 
-    Returns float32 (B, T, H, W) in [0, 1]: a clip's map has its least value at 0 and its greatest at 1, and is all zero
-    where the method finds nothing. Cells of the layer are spread over the clip by splines, the first and last cell at
-    its first and last pixel or frame. The same input gives the same map. ReproError for an unknown layer, method or
-    class, a layer without a grid, scores that are not finite.
+    Returns float32 (B, T, H, W) in [0, 1]: the minimum of each clip's map is 0 and its maximum 1; the map is all zero
+    where the method finds nothing. Splines enlarge the layer's grid; its first and last cells are centred on the first
+    and last pixel or frame. The same input gives the same map. ReproError for an unknown layer, method or class, for a
+    layer without a grid, and for scores that are not finite.
     """
     import pytorch_grad_cam  # takes seconds
 
@@ -65,7 +65,7 @@ def cam(
     found = grids(network, clips[:1])
     if np.prod(found.get(layer, ())) <= 1:
         known = ", ".join(f"{k} {_by(v)}" for k, v in found.items() if "." not in k and np.prod(v) > 1)
-        raise ReproError(f"layer {layer!r} leaves no grid to map for clips of {_by(clips.shape[2:])}; TxHxW: {known}")
+        raise ReproError(f"layer {layer!r} has no grid to map for clips of {_by(clips.shape[2:])}; TxHxW: {known}")
     with torch.inference_mode(False), torch.enable_grad():
         library = getattr(pytorch_grad_cam, METHODS[method])
         # cloned, because what follows a layer may work in place
@@ -77,7 +77,7 @@ def cam(
 
 
 def grids(model: nn.Module, clips: Tensor) -> dict[str, tuple[int, int, int]]:
-    """{name: (t, h, w)}: into how many cells each submodule of `model` divides such clips, at its first call."""
+    """{name: (t, h, w)}: the grid of each submodule's output for such clips, at its first call."""
     network, found = copy.deepcopy(model).eval(), {}
 
     def note(name: str) -> Callable:
@@ -95,10 +95,10 @@ def grids(model: nn.Module, clips: Tensor) -> dict[str, tuple[int, int, int]]:
 
 
 def deepest(model: nn.Module, clips: Tensor, steps: int = 4) -> str:
-    """The last stage of `model` that still tells `steps` moments of such clips, and places, apart: a layer for `cam`."""
+    """The last stage of `model` whose grid has at least `steps` steps in time, and places: a layer for `cam`."""
     found = {k: v for k, v in grids(model, clips).items() if k and "." not in k and v[0] >= steps and v[1] * v[2] > 1}
     if not found:
-        raise ReproError(f"no stage tells {steps} moments of clips of {_by(clips.shape[2:])} apart: name a layer")
+        raise ReproError(f"no stage keeps {steps} steps in time of clips of {_by(clips.shape[2:])}: name a layer")
     return list(found)[-1]
 
 
@@ -107,23 +107,8 @@ def temporal_curve(maps: np.ndarray) -> np.ndarray:
     return maps.mean(axis=(-2, -1))
 
 
-def share_on_figure(maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Share of each map's mass inside its mask, and that share over the mask's share of the clip (its chance).
-
-    maps: (..., T, H, W), zero or positive. masks: the same shape, bool or how much of a pixel is inside, 0..1.
-    Returns two arrays of shape (...). The share of an empty map, and a ratio to an empty mask, are NaN.
-    """
-    if maps.shape != masks.shape:
-        raise ReproError(f"maps have shape {maps.shape}, masks {masks.shape}: they must be of the same clips")
-    axes = (-3, -2, -1)
-    mass, inside = maps.sum(axes, dtype=float), (maps * masks).sum(axes, dtype=float)
-    chance = masks.mean(axes, dtype=float)
-    share = np.divide(inside, mass, out=np.full(mass.shape, np.nan), where=mass > 0)
-    return share, np.divide(share, chance, out=np.full(mass.shape, np.nan), where=chance > 0)
-
-
 class _Logits(nn.Module):
-    """A network that returns its class scores alone, as the library wants it."""
+    """A network that returns only its class scores, as the library expects."""
 
     def __init__(self, network: nn.Module):
         super().__init__()
@@ -134,7 +119,7 @@ class _Logits(nn.Module):
 
 
 def _unfolded(output: Tensor, clips: int) -> Tensor:
-    """(B, c, t, h, w), also from (B * t, c, h, w)."""
+    """(B, c, t, h, w), from that shape or from (B * t, c, h, w)."""
     return output if output.dim() == 5 else output.unflatten(0, (clips, -1)).transpose(1, 2)
 
 

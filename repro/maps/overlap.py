@@ -1,194 +1,149 @@
-"""How much of a network's maps lies on the figure of the embedded videos, whose mask is known.
+"""How much of a network's maps lies on the person in the embedded videos, whose outline is known.
 
-Three baselines, for a high share alone says little: the part of the clip that the figure fills (chance); the share of
-the same map on the average figure of those clips, for figures stand in the middle and so do many maps; and the share
-of the same network with random weights, which shows what the architecture and the pictures do without any learning.
+A high share alone says little, so it is compared with three baselines:
+- chance: the part of the clip that the person fills;
+- the average person: the same map's share on the average outline of the measured clips, since persons are drawn in the
+  middle and many maps are high there too;
+- random weights: the share of the same network before training, which shows what architecture and pictures do without
+  any learning.
 """
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import joblib
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from repro import execute
-from repro.config import Data, Objective, Run
-from repro.data import transforms
+from repro import networks, records
+from repro.config import CrossEntropy, Data, Run
+from repro.data import catalog, transforms
 from repro.data.clips import ClipDataset, collate
-from repro.data.embedded import videos as synthetic
+from repro.data.embedded import videos
 from repro.errors import ReproError
-from repro.evidence import statistics as verdicts
-from repro.evidence import tables
-from repro.maps import cam as explain
+from repro.execute import resolve_device
+from repro.maps import clips as stored
+from repro.maps import measurements
+from repro.maps.measurements import Measured, Overlap
 from repro.parameters import Parameters
 
 BATCH = 64
 Maps = Callable[[nn.Module, Tensor], np.ndarray]  # clips (B, C, T, H, W) to maps (B, T, H, W), zero or positive
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Of S runs on N test clips, or of one (without S). share: on the figure, NaN where the map is empty; usual: on the
-    average figure; chance: what the figure fills of the clip; right: is the clip's class the network's first choice?"""
-
-    share: np.ndarray  # (S, N)
-    usual: np.ndarray  # (S, N)
-    chance: np.ndarray  # (S, N)
-    right: np.ndarray  # (S, N) bool
-
-
 def mask(data: ClipDataset, i: int) -> np.ndarray:
-    """(T, S, S) float32: how much of each pixel of test view `i` of the embedded set shows the figure, 0..1.
+    """(T, S, S) float32 in [0, 1]: how much of each pixel of test view `i` of the embedded set shows the person.
 
-    The mask takes the way of the frames: the view's frames, its crop, its resizing. Flow from a frame to the next has
-    the mask of the first.
+    Masks are cut and resized exactly as frames are. The flow between two frames has the mask of the first. ReproError
+    for another data set.
     """
     if data.data.dataset != "synthetic":
-        raise ReproError(f"no masks for {data.data.dataset}: only the embedded set knows where its figure is")
+        raise ReproError(f"no masks for {data.data.dataset}: only the embedded set knows where its person is")
     view = data.views[i]
-    whole = synthetic.mask_of(data.data.root, Path(data.table["path"].iloc[view.video]).name)  # (T', H, W)
+    path = Path(data.table["path"].iloc[view.video])
+    whole = videos.mask_of(path.parents[2], path.name)  # (T', H, W)
     out = np.empty((len(view.starts), data.data.size, data.data.size, 3), np.uint8)
     images = [view.crop.cut(255 * whole[t, ..., None].astype(np.uint8)) for t in view.starts]
     transforms.apply([np.repeat(image, 3, axis=2) for image in images], view.crop.flip, out)
     return out[..., 0].astype(np.float32) / 255
 
 
+def share_on_person(maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share of each map's mass inside its mask, and that share divided by the mask's share of the clip (its chance).
+
+    maps: (..., T, H, W), zero or positive. masks: the same shape, bool, or how much of a pixel is inside, in [0, 1].
+    Returns two arrays of shape (...). The share of an empty map, and a ratio to an empty mask, are NaN.
+    """
+    if maps.shape != masks.shape:
+        raise ReproError(f"maps have shape {maps.shape}, masks {masks.shape}: they must be of the same clips")
+    axes = (-3, -2, -1)
+    mass, inside = maps.sum(axes, dtype=float), (maps * masks).sum(axes, dtype=float)
+    chance = masks.mean(axes, dtype=float)
+    share = np.divide(inside, mass, out=np.full(mass.shape, np.nan), where=mass > 0)
+    return share, np.divide(share, chance, out=np.full(mass.shape, np.nan), where=chance > 0)
+
+
 def measure(run: Run, maps_of: Maps, untrained: bool, device: str = "cpu", step: int = 1) -> Measured:
-    """The maps of one run over every `step`-th test clip, or of its network with the weights (and BatchNorm statistics)
-    that its training started from, a public checkpoint excepted."""
-    data, order, figures = _test_clips(run.data, step)
-    model = execute.build(run, data.classes, initialise=False).eval() if untrained else execute.trained(run)
-    model, average, parts = model.to(device), figures.mean(axis=0), []
+    """The overlap of one run's maps over every `step`-th test clip.
+
+    untrained: measures the network with the weights and BatchNorm statistics that training from scratch starts from.
+    """
+    data, order, masks = _test_clips(run.data, step)
+    model = networks.build(run, data.classes, initialise=False).eval() if untrained else networks.trained(run)
+    model, average, parts = model.to(device), masks.mean(axis=0), []
     for start in range(0, len(order), BATCH):
         items = [data[i] for i in order[start : start + BATCH]]
-        clips, here = collate(items)[run.data.modality].to(device), figures[start : start + BATCH]
+        clips, here = collate(items)[run.data.modality].to(device), masks[start : start + BATCH]
         with torch.inference_mode():
             answers = model(clips).logits.argmax(1).cpu().numpy()
         maps = maps_of(model, clips)
-        share, _ = explain.share_on_figure(maps, here)
-        usual, _ = explain.share_on_figure(maps, np.broadcast_to(average, here.shape))
+        share, _ = share_on_person(maps, here)
+        usual, _ = share_on_person(maps, np.broadcast_to(average, here.shape))
         parts.append((share, usual, here.mean(axis=(1, 2, 3)), answers == [item["label"] for item in items]))
     return Measured(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 @functools.lru_cache(maxsize=2)
 def _test_clips(data: Data, step: int) -> tuple[ClipDataset, range, np.ndarray]:
-    clips = ClipDataset(execute.load_catalog(data), "test", data, (data.modality,))
+    clips = ClipDataset(catalog.of(data), "test", data, (data.modality,))
     order = range(0, len(clips), step)
     return clips, order, np.stack([mask(clips, i) for i in order])  # (N, T, S, S)
 
 
 def compare(
-    systems: Mapping[str, Sequence[Run]], maps_of: Maps, parameters: Parameters, step: int = 1
-) -> dict[str, tuple[Measured, Measured]]:
-    """{system: (trained, with random weights)}, over every `step`-th test clip.
+    systems: Mapping[str, Sequence[Run]], name: str, maps_of: Maps, parameters: Parameters, step: int = 1
+) -> dict[str, Overlap]:
+    """{system: its overlap}, over every `step`-th test clip; runs of one seed on several splits are joined end to end.
 
-    Runs of one seed on several splits are put end to end.
+    name: of the maps, such as "gradcam of excite2"; it must change whenever `maps_of` does. Measurements made before, or
+    committed with the project, are read. The others are made here, which needs the weights of their runs: ReproError
+    where they are not on this machine.
     """
-    device = execute.resolve_device(parameters.device)
-    work = {(run.id, untrained): (run, untrained) for runs in systems.values() for run, untrained in _both(runs)}
-    parallel = joblib.Parallel(n_jobs=parameters.jobs if device == "cpu" else 1)
-    measured = parallel(
-        joblib.delayed(measure)(run, maps_of, untrained, device, step) for run, untrained in work.values()
-    )
-    found = dict(zip(work, measured, strict=True))
-    result = {}
-    for label, runs in systems.items():
-        each = [(run, untrained, found[run.id, untrained]) for run, untrained in _both(runs)]
-        result[label] = tuple(
-            _joined([(run, m) for run, u, m in each if u == untrained]) for untrained in (False, True)
+    find = functools.partial(measurements.find, name=name, step=step, fresh=parameters.fresh)
+    missing = {label: runs for label, runs in systems.items() if find(runs) is None}
+    absent = [run.id for runs in missing.values() for run in runs if not networks.are_here([run])]
+    if absent:
+        raise ReproError(
+            f"the overlap of {name!r} with the person is not measured for {', '.join(missing)}, and the networks of runs "
+            f"{', '.join(absent)} are not on this machine: fresh=True trains them"
         )
+    for overlap in _measured(missing, name, maps_of, parameters, step):
+        measurements.write(overlap, measurements.path_here(overlap.id))
+    return {label: find(runs) for label, runs in systems.items()}
+
+
+def _measured(
+    systems: Mapping[str, Sequence[Run]], name: str, maps_of: Maps, parameters: Parameters, step: int
+) -> list[Overlap]:
+    """The overlap of each system, measured now; a network that several systems share is measured once."""
+    device = resolve_device(parameters.device)
+    runs = [run for each in systems.values() for run in each]
+    for run in runs:
+        stored.prepared(run.data)  # here, not in every process
+    work = {(run.id, False): run for run in runs} | {(_alone(run).id, True): _alone(run) for run in runs}
+    parallel = joblib.Parallel(n_jobs=parameters.jobs if device == "cpu" else 1)
+    each = parallel(joblib.delayed(measure)(work[k], maps_of, k[1], device, step) for k in work)
+    found = dict(zip(work, each, strict=True))
+    provenance = records.environment(device)
+    result = []
+    for own in systems.values():
+        trained = joined(own, [found[run.id, False] for run in own])
+        untrained = joined(own, [found[_alone(run).id, True] for run in own])
+        result.append(Overlap(tuple(run.id for run in own), name, step, trained, untrained, provenance))
     return result
 
 
-def _both(runs: Sequence[Run]) -> list[tuple[Run, bool]]:
-    """Each run, and its network before training, which a student shares with the run that has no teacher."""
-    return [(run, False) for run in runs] + [(replace(run, objective=Objective(), teacher=None), True) for run in runs]
+def _alone(run: Run) -> Run:
+    """The run without its teacher: before training, a student is the same network as that of the run without one."""
+    return run if run.teacher is None else replace(run, objective=CrossEntropy(), teacher=None)
 
 
-def _joined(measured: Sequence[tuple[Run, Measured]]) -> Measured:
-    seeds = dict.fromkeys(run.seed for run, _ in measured)
-    rows = [[m for run, m in measured if run.seed == seed] for seed in seeds]
-    names = Measured.__dataclass_fields__
+def joined(runs: Sequence[Run], measured: Sequence[Measured]) -> Measured:
+    """One (S, N) measurement of (N,) ones: a row per seed, its splits end to end."""
+    seeds = dict.fromkeys(run.seed for run in runs)
+    rows = [[m for run, m in zip(runs, measured, strict=True) if run.seed == seed] for seed in seeds]
+    names = [field.name for field in fields(Measured)]
     return Measured(*(np.stack([np.concatenate([getattr(m, name) for m in row]) for row in rows]) for name in names))
-
-
-def table(
-    found: Mapping[str, tuple[Measured, Measured]], parameters: Parameters, what: str, command: str
-) -> pd.DataFrame:
-    """Two lines a system: all test clips, and those that it got right. Differences in points; `what` names the maps."""
-    lines = []
-    for label, (trained, untrained) in found.items():
-        for clips in ("all", "right"):
-            chosen = trained.right if clips == "right" else np.ones_like(trained.right)
-            mean = verdicts.bootstrap([np.where(chosen, trained.share, np.nan)]).mean
-            over = gains(trained, untrained, chosen)
-            lines.append(
-                {
-                    "system": label,
-                    "test clips": f"{clips}, {chosen.sum(axis=1).mean():.0f}",
-                    "on the figure, %": _number(100 * mean),
-                    "times chance": _number(mean / trained.chance[chosen].mean() if chosen.any() else np.nan, 2),
-                    **{f"over {name} [95 %]": _gain(gain) for name, gain in over.items()},
-                    "empty maps": int(np.isnan(trained.share[chosen]).sum()),
-                    "verdict": verdict(list(over.values())) + tables.ONE_SEED * (len(trained.share) == 1),
-                    "tier": parameters.tier,
-                }
-            )
-    frame = pd.DataFrame(lines)
-    frame.attrs = {
-        "title": f"How much of the map lies on the figure ({what}).",
-        "claim": "Ours: a trained network looks at the figure, more than chance, than on the average figure, than untrained.",
-        "command": command,
-        "tier": parameters.tier,
-    }
-    return frame
-
-
-def gains(trained: Measured, untrained: Measured, chosen: np.ndarray) -> dict[str, verdicts.Gain]:
-    """{baseline: mean and interval of the share minus the baseline's}, of the chosen (S, N) clips."""
-    share = np.where(chosen, trained.share, np.nan)
-    others = {"chance": trained.chance, "the average figure": trained.usual, "random weights": untrained.share}
-    return {name: verdicts.bootstrap([share - other]) for name, other in others.items()}
-
-
-def verdict(over: Sequence[verdicts.Gain]) -> str:
-    """On the claim that a share is above all of its baselines."""
-    return verdicts.together([gain.verdict(+1) for gain in over])
-
-
-def _number(value: float, digits: int = 1) -> str:
-    return tables.NOT_AVAILABLE if np.isnan(value) else f"{value:.{digits}f}"
-
-
-def _gain(gain: verdicts.Gain) -> str:
-    if np.isnan(gain[0]):
-        return tables.NOT_AVAILABLE
-    return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * g for g in gain))
-
-
-def sentence(found: Mapping[str, tuple[Measured, Measured]], what: str) -> str:
-    """What the table shows, of all test clips."""
-    told, clear = [], []
-    for label, (trained, untrained) in found.items():
-        share, area = 100 * verdicts.bootstrap([trained.share]).mean, 100 * trained.chance.mean()
-        if np.isnan(share):
-            told.append(f"- {label}: every map is empty")
-            continue
-        over = gains(trained, untrained, np.ones_like(trained.right))
-        points = ", ".join(f"{_gain(gain)} over {name}" for name, gain in over.items())
-        told.append(f"- {label}: {share:.0f} % of the map on a figure that fills {area:.0f} % of the clip ({points})")
-        clear += [label] * (verdict(list(over.values())) == verdicts.SUPPORTED)
-    return "\n".join(
-        [
-            f"**What it shows** ({what}). Clearly above all three baselines: {', '.join(clear) or 'none'}. More than with "
-            "random weights is a sign of learning, be it only of where figures usually stand; more than on the average "
-            "figure, too, is a sign that the map follows this one.\n",
-            *told,
-        ]
-    )

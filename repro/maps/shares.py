@@ -1,0 +1,104 @@
+"""The table of overlaps and its sentence: do maps follow the person more than each baseline does?"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from repro.config import Run
+from repro.evidence import results
+from repro.evidence.results import NOT_AVAILABLE, Line, Result
+from repro.evidence.statistics import Gain, Outcome, Verdict, bootstrap, together
+from repro.maps import measurements
+from repro.maps.measurements import Overlap
+from repro.parameters import Parameters
+
+# baseline: its name in the tables' columns, which are those of the committed tables
+BASELINES = {"chance": "chance", "the average person": "the average figure", "random weights": "random weights"}
+
+
+def table(
+    found: Mapping[str, Overlap], parameters: Parameters, name: str, paper: str, what: str, notebook: str, command: str
+) -> Result:
+    """Two lines per system: over all test clips, and over those it classified correctly.
+
+    Shares in percent, differences in points with a 95 % bootstrap interval over seeds and clips. what: names the maps, in
+    the title. name, paper, notebook, command: as in `Result`.
+    """
+    lines = [_line(label, overlap, clips, parameters) for label, overlap in found.items() for clips in ("all", "right")]
+    return Result(
+        name, paper, f"How much of the map lies on the person ({what}).",
+        "Ours: a trained network looks at the person, more than chance, than on the average person, than untrained.",
+        parameters.tier, notebook, command, tuple(lines),
+        tuple(column for column in lines[0].cells if column not in ("system", "test clips", "verdict", "tier")),
+    )  # fmt: skip
+
+
+def _line(label: str, overlap: Overlap, clips: str, parameters: Parameters) -> Line:
+    trained = overlap.trained
+    chosen = trained.right if clips == "right" else np.ones_like(trained.right)
+    mean = bootstrap([np.where(chosen, trained.share, np.nan)]).mean
+    over = gains(overlap, chosen)
+    judged = verdict(over, len(trained.share))
+    cells = {
+        "system": label,
+        "test clips": f"{clips}, {chosen.sum(axis=1).mean():.0f}",
+        "on the figure, %": _number(100 * mean),
+        "times chance": _number(mean / trained.chance[chosen].mean() if chosen.any() else np.nan, 2),
+        **{f"over {BASELINES[name]} [95 %]": _points(gain) for name, gain in over.items()},
+        "empty maps": str(np.isnan(trained.share[chosen]).sum()),
+        "verdict": str(judged),
+        "tier": parameters.tier,
+    }
+    return Line(cells, overlap.runs, judged)
+
+
+def gains(overlap: Overlap, chosen: np.ndarray) -> dict[str, Gain]:
+    """{baseline: the share minus the baseline's}, over the chosen clips, (S, N) bool."""
+    trained = overlap.trained
+    share = np.where(chosen, trained.share, np.nan)
+    others = zip(BASELINES, (trained.chance, trained.usual, overlap.untrained.share), strict=True)
+    return {name: bootstrap([share - other]) for name, other in others}
+
+
+def verdict(over: Mapping[str, Gain], seeds: int) -> Verdict:
+    """On the claim that a share is above all of its baselines; with the smallest gain that has this outcome."""
+    each = {name: gain.outcome(+1) for name, gain in over.items()}
+    outcome = together(list(each.values()))
+    against = min((name for name in each if each[name] is outcome), key=lambda name: over[name].mean)
+    return Verdict(outcome, over[against], seeds, against)
+
+
+def save(result: Result, found: Mapping[str, Overlap], parameters: Parameters, runs: Sequence[Run]) -> Result:
+    """Writes a table of overlaps as `results.save` does, and the measurements that it was made from beside it."""
+    measurements.commit(found.values(), parameters.profile)
+    return results.save(result, parameters, runs)
+
+
+def _number(value: float, digits: int = 1) -> str:
+    return NOT_AVAILABLE if np.isnan(value) else f"{value:.{digits}f}"
+
+
+def _points(gain: Gain) -> str:
+    return NOT_AVAILABLE if np.isnan(gain.mean) else str(gain)
+
+
+def sentence(found: Mapping[str, Overlap], what: str) -> str:
+    """What the table shows over all test clips, as Markdown."""
+    lines, clear = [], []
+    for label, overlap in found.items():
+        share, area = 100 * bootstrap([overlap.trained.share]).mean, 100 * overlap.trained.chance.mean()
+        if np.isnan(share):
+            lines.append(f"- {label}: every map is empty")
+            continue
+        over = gains(overlap, np.ones_like(overlap.trained.right))
+        points = ", ".join(f"{gain} over {name}" for name, gain in over.items())
+        lines.append(f"- {label}: {share:.0f} % of the map on a person who fills {area:.0f} % of the clip ({points})")
+        clear += [label] * (verdict(over, len(overlap.trained.share)).outcome is Outcome.SUPPORTED)
+    return "\n".join(
+        [
+            f"**What it shows** ({what}). Clearly above all three baselines: {', '.join(clear) or 'none'}. A share above "
+            "that of random weights is a sign of learning, if only of where persons usually appear. A share above that on "
+            "the average person is a sign that the map follows this person.\n",
+            *lines,
+        ]
+    )
