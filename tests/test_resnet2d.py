@@ -8,10 +8,11 @@ import torchvision
 from torch import nn
 
 from repro.errors import ReproError
+from repro.models.layers.bottleneck import Bottleneck, Modules
 from repro.models.layers.gates import MotionGate, SpatioTemporalGate
 from repro.models.layers.shift import Shift
 from repro.models.layers.temporal import MultiScale, SelfAttention, SMNetModule
-from repro.models.resnet2d import Backbone, Bottleneck, Modules, ResNet2D, tsm, tsn_resnet
+from repro.models.resnet2d import Backbone, ResNet2D, tsm, tsn_resnet
 from repro.models.smnet import smnet
 from repro.models.stme import stme
 from repro.models.stmsa import stmsa

@@ -14,7 +14,7 @@ Known differences from them:
 - Width, depths and stem are arguments: small networks for small machines run the same code.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import ReproError, require
+from repro.models.layers.bottleneck import EXPANSION, Modules, Place, Stage, make_stage
 from repro.models.layers.conv import conv
 from repro.models.layers.frames import fold_time
 from repro.models.layers.output import Output
 from repro.models.layers.shift import Shift
 from repro.models.tools.arguments import takes
 
-EXPANSION = 4
 STAGES = (2, 3, 4, 5)  # the papers' Res2..Res5 are layer1..layer4 of torchvision
 IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 FLOW = 127.5, 57.63
@@ -73,102 +73,6 @@ class Backbone:
         return mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
 
 
-@dataclass(frozen=True)
-class Place:
-    """A bottleneck, as seen by the function that makes a module for it."""
-
-    stage: int  # 2..5
-    block: int  # within the stage, from 0
-    last: bool  # whether it is the last block of its stage
-    channels: int  # of the frames that the module receives
-    stride: int  # of the block; a `spatial` module has to apply it
-
-
-def nothing(_: Any) -> None:
-    """Leaves a place empty."""
-
-
-Make = Callable[[Place], nn.Module | None]
-
-
-@dataclass(frozen=True)
-class Modules:
-    """What is put at the four marked places. A function makes the module for a place, or returns None.
-
-    A module maps (frames, T) to frames, with frames (B*T, C, H, W) and T the number of frames of a clip.
-    """
-
-    enter: Callable[[int], nn.Module | None] = nothing  # between stem and Res2; given the number of channels
-    before: Make = nothing  # before conv1 of a bottleneck, on its residual branch alone
-    spatial: Make = nothing  # instead of conv2, the 3x3 convolution, with its BatchNorm and ReLU
-    after: Make = nothing  # after the bottleneck's last ReLU
-
-
-class Bottleneck(nn.Module):
-    """[before], 1x1, 3x3 with the stride or [spatial], 1x1; plus the shortcut; then [after]. See `Modules`.
-
-    Input frames (B*T, inputs, H, W), output (B*T, 4 * planes, H / stride, W / stride), rounded up.
-    """
-
-    def __init__(self, inputs: int, planes: int, stride: int, projection: bool, before, spatial, after):
-        super().__init__()
-        outputs = planes * EXPANSION
-        self.before = before
-        self.conv1 = conv(inputs, planes, 1)
-        self.bn1 = nn.BatchNorm2d(planes)
-        self.spatial = spatial
-        if spatial is None:
-            self.conv2 = conv(planes, planes, 3, stride)
-            self.bn2 = nn.BatchNorm2d(planes)
-        self.conv3 = conv(planes, outputs, 1)
-        self.bn3 = nn.BatchNorm2d(outputs)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = (
-            nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs)) if projection else nn.Identity()
-        )
-        self.after = after
-
-    def residual(self, x: Tensor, t: int) -> Tensor:
-        """The block without its `after` module."""
-        shortcut = self.downsample(x)
-        if self.before is not None:
-            x = self.before(x, t)
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x))) if self.spatial is None else self.spatial(x, t)
-        x = self.bn3(self.conv3(x))
-        x += shortcut
-        return self.relu(x)
-
-    def forward(self, x: Tensor, t: int) -> Tensor:
-        x = self.residual(x, t)
-        return x if self.after is None else self.after(x, t)
-
-
-class Stage(nn.Sequential):
-    """Bottlenecks in a row; each receives T, the number of frames of a clip."""
-
-    def forward(self, x: Tensor, t: int) -> Tensor:
-        for block in self:
-            x = block(x, t)
-        return x
-
-
-def _stage(stage: int, depth: int, inputs: int, planes: int, modules: Modules) -> Stage:
-    blocks = []
-    for i in range(depth):
-        first, last = i == 0, i == depth - 1
-        stride = 2 if first and stage > STAGES[0] else 1
-        before, spatial, after = (
-            make(Place(stage, i, last, channels, stride))
-            for make, channels in (
-                (modules.before, inputs), (modules.spatial, planes), (modules.after, planes * EXPANSION),
-            )
-        )  # fmt: skip
-        blocks.append(Bottleneck(inputs, planes, stride, first, before, spatial, after))
-        inputs = planes * EXPANSION
-    return Stage(*blocks)
-
-
 class ResNet2D(nn.Module):
     """The network that a `Backbone` and the `Modules` at its places describe. in_channels: see `tsn_resnet`."""
 
@@ -189,7 +93,7 @@ class ResNet2D(nn.Module):
         self.enter = modules.enter(inputs)
         for i, depth in enumerate(backbone.depths):
             planes = backbone.width * 2**i
-            setattr(self, f"layer{i + 1}", _stage(STAGES[i], depth, inputs, planes, modules))
+            setattr(self, f"layer{i + 1}", make_stage(STAGES[i], depth, inputs, planes, modules))
             inputs = planes * EXPANSION
         self.dropout = nn.Dropout(backbone.dropout)
         self.fc = nn.Linear(inputs, num_classes)

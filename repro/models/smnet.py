@@ -31,8 +31,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.errors import require, unknown
+from repro.models.layers.bottleneck import Modules, Place
 from repro.models.layers.temporal import SMNetModule
-from repro.models.resnet2d import STAGES, Backbone, Modules, Place, ResNet2D
+from repro.models.resnet2d import STAGES, Backbone, ResNet2D
 from repro.models.tools.arguments import takes
 
 

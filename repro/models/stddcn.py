@@ -26,9 +26,10 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import require, unknown
+from repro.models.layers.bottleneck import Modules
 from repro.models.layers.conv import conv
 from repro.models.layers.frames import fold_time
-from repro.models.resnet2d import Backbone, Modules, ResNet2D, average
+from repro.models.resnet2d import Backbone, ResNet2D, average
 from repro.models.tools.arguments import takes
 
 DIRECTIONS = ("none", "m->a", "a->m", "both")

@@ -23,8 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from repro.models.layers.bottleneck import Modules, Place, nothing
 from repro.models.layers.temporal import Excitation, FeatureEnhancement
-from repro.models.resnet2d import Backbone, Modules, Place, ResNet2D, nothing
+from repro.models.resnet2d import Backbone, ResNet2D
 from repro.models.tools.arguments import takes
 
 

@@ -27,8 +27,9 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import require, unknown
+from repro.models.layers.bottleneck import Modules, Place, nothing
 from repro.models.layers.temporal import MultiScale, SelfAttention
-from repro.models.resnet2d import STAGES, Backbone, Modules, Place, ResNet2D, nothing
+from repro.models.resnet2d import STAGES, Backbone, ResNet2D
 from repro.models.tools.arguments import takes
 
 

@@ -33,10 +33,11 @@ def multiply_adds(model: nn.Module, shape: tuple[int, ...]) -> int:
 def excitation_multiplies(model: nn.Module, shape: tuple[int, ...]) -> int:
     """Element-wise operations of the channel gates, which `multiply_adds` omits: one to pool, one to scale each value."""
     model, counts = _meta_copy(model), []
-    for part in model.modules():
-        if isinstance(part, ChannelExcitation | SqueezeExcitation):
-            part.register_forward_hook(lambda _, inputs, output: counts.append(2 * output.numel()))
-    model(torch.empty(shape, device="meta"))
+    gates = [part for part in model.modules() if isinstance(part, ChannelExcitation | SqueezeExcitation)]
+    for gate in gates:
+        gate.register_forward_hook(lambda _, inputs, output: counts.append(2 * output.numel()))
+    if gates:
+        model(torch.empty(shape, device="meta"))
     return sum(counts)
 
 
