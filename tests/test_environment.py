@@ -1,6 +1,11 @@
 """One lock, and everything that names versions agrees with it."""
 
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 
 import yaml
@@ -40,3 +45,31 @@ def test_every_dependency_is_locked_and_in_the_conda_environment():
 
 def test_no_second_opencv_overwrites_the_first():
     assert [name for name in lock() if name.startswith("opencv")] == ["opencv-python-headless"]
+
+
+NOT_INSTALLED = """
+import importlib.metadata, json
+found = importlib.metadata.version
+def version(name):
+    if name == "repro":
+        raise importlib.metadata.PackageNotFoundError(name)
+    return found(name)
+importlib.metadata.version = version
+import repro.make, repro.records
+print(json.dumps([repro.__file__, repro.records.environment("cpu")]))
+"""
+
+
+def test_the_package_works_without_being_installed(tmp_path):
+    """From a plain copy outside a git checkout, where no metadata of the package is found."""
+    shutil.copytree(paths.ROOT / "repro", tmp_path / "repro", ignore=shutil.ignore_patterns("__pycache__"))
+    done = subprocess.run(
+        [sys.executable, "-c", NOT_INSTALLED], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    file, found = json.loads(done.stdout)
+    assert file == str(tmp_path / "repro" / "__init__.py")
+    assert found["versions"]["repro"] == "not installed"
+    assert found["git"]["commit"] == "not available"
+    assert found["machine"]["device"] == "cpu"

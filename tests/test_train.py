@@ -39,8 +39,8 @@ def rates():
 
 
 @dataclasses.dataclass
-class Told:
-    """Scores with a given loss, in the place of those of a validation part."""
+class GivenLoss:
+    """Replaces the scores of a validation part."""
 
     value: float
 
@@ -57,7 +57,7 @@ def validation_losses(monkeypatch):
 
     def of_epochs(*values):
         remaining = iter(values)
-        monkeypatch.setattr(train.evaluate, "predict", lambda *_, **__: Told(next(remaining)))
+        monkeypatch.setattr(train.evaluate, "predict", lambda *_, **__: GivenLoss(next(remaining)))
         return toy.Clips(part="val")
 
     return of_epochs
@@ -150,6 +150,15 @@ def test_a_small_fit_learns(checkpoint):
     assert history[-1]["loss"] < history[0]["loss"] / 2
 
 
+def test_training_mode_does_not_depend_on_the_mode_before(checkpoint):
+    models = toy.Network(norm=True), toy.Network(norm=True).eval()
+    for model in models:
+        fit(toy.run(), model, checkpoint)
+        checkpoint.unlink()
+    assert all(torch.equal(value, models[0].state_dict()[name]) for name, value in models[1].state_dict().items())
+    assert models[1].norm.num_batches_tracked == 2
+
+
 def test_a_student_sees_its_teacher_on_the_same_clips(checkpoint):
     taught = toy.run(modality="flow")
     run = toy.run(Distillation(3.0, 5.0), dataclasses.replace(taught), batch=16)
@@ -211,6 +220,17 @@ def test_a_killed_fit_resumes_and_ends_with_the_same_bits(checkpoint, changes):
     assert said[0] == f"{run.id}: goes on after epoch 3 of 6"
     assert resumed[0] == whole[0]
     assert all(torch.equal(value, whole[1][name]) for name, value in resumed[1].items())
+
+
+def test_the_best_epoch_survives_a_resume(checkpoint, validation_losses):
+    best = toy.Network()
+    fit(toy.run(), best, checkpoint)
+    checkpoint.unlink()
+    model, run = toy.Network(), toy.run(epochs=3, select="best")
+    with pytest.raises(StopIteration):  # in the third epoch
+        fit(run, model, checkpoint, validation=validation_losses(1.0, 2.0))
+    fit(run, model, checkpoint, validation=validation_losses(3.0))
+    assert torch.equal(model.fc.weight, best.fc.weight)
 
 
 def test_a_checkpoint_holds_no_code(checkpoint):

@@ -64,7 +64,7 @@ def data(**changes) -> Data:
 
 
 def run(objective=None, teacher=None, seed=0, modality="rgb", **optimisation) -> Run:
-    """A run of constant learning rate that tests its last epoch, unless told otherwise."""
+    """A run of constant learning rate that tests its last epoch, unless asked otherwise."""
     opt = {
         "epochs": 1,
         "batch": 8,
