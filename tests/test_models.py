@@ -417,6 +417,15 @@ def test_impossible_networks_are_one_error(arguments, message):
         meta(**{"num_classes": 5, **arguments})
 
 
+@pytest.mark.parametrize(("name", "wrong", "right"), [
+    ("smnet", "widht", "width"), ("smnet", "reductoin", "reduction"), ("tsm", "depth", "depths"),
+    ("stddcn", "stem_pol", "stem_pool"), ("tstam", "stem_pool", "stem_pools"), ("tsn", "block", "blocks"),
+])  # fmt: skip
+def test_unknown_arguments_offer_the_nearest_also_of_the_backbone(name, wrong, right):
+    with pytest.raises(ReproError, match=f"unknown argument of {name} '{wrong}'; did you mean '{right}'"):
+        build(name, num_classes=5, **{wrong: 1})
+
+
 def test_unknown_model_offers_the_nearest():
     with pytest.raises(ReproError, match="unknown model 'resnet3d'; did you mean 'resnext3d'"):
         build("resnet3d", num_classes=5)

@@ -9,8 +9,8 @@ kept so that its weights load unchanged; TSM's, for the place of the shift and f
 Known differences from them:
 - Mean and standard deviation are part of the network, so that clips travel as uint8.
 - The last layer has PyTorch's usual initial values; TSN and TSM draw them from N(0, 0.001).
-- For flow: mean 127.5 (flow of 0 pixels) and the mean of ImageNet's standard deviations, as in TSM. Every number of
-  channels other than 3 is treated as flow.
+- Every number of channels other than 3 is treated as flow: mean 127.5 (0 pixels, before rounding) and the mean of ImageNet's
+  standard deviations, as in TSM.
 - Width, depths and stem are arguments: small networks for small machines run the same code.
 """
 

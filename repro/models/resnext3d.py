@@ -24,7 +24,7 @@ from repro.models.layers.excitation import ChannelExcitation, SqueezeExcitation
 from repro.models.layers.output import Output
 
 EXPANSION = 2
-# Subtracted from inputs in 0..255: ActivityNet's RGB mean; flow of 0 pixels is stored as 127.5.
+# Subtracted from inputs in 0..255: ActivityNet's RGB mean; for flow 127.5, which is 0 pixels before rounding.
 MEANS = {3: (114.7748, 107.7354, 99.4750), 2: (127.5, 127.5)}
 STAGES = (2, 3, 4, 5)  # the papers' Res2..Res5 are layer1..layer4 of the checkpoints
 

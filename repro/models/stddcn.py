@@ -102,7 +102,7 @@ class STDDCN(nn.Module):
         """Clips (B, 3 + 2 * stack, T, H, W), RGB first, in 0..255, any dtype, to the fusion's output and the students'."""
         fold_time(clips, 3 + self.motion.conv1.in_channels)  # only for its error about the shape of the whole clip
         t, a, m = clips.shape[2], self.appearance.stem(clips[:, :3]), self.motion.stem(clips[:, 3:])
-        maps_a, maps_m = [], []  # outputs of the stages so far, without connections
+        maps_a, maps_m = [], []  # outputs of the stages so far, before connections are added
         for k, (stage_a, stage_m) in enumerate(zip(self.appearance.stages(), self.motion.stages(), strict=True)):
             if k:
                 since = 0 if self.dense else k - 1

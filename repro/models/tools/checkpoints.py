@@ -187,9 +187,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ReproError(f"no checkpoint at {path}; give the path of a file")
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "Detected pickle protocol"
-            )  # of old files, which can be read all the same
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # of old files, which are read all the same
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # its own message advises to read the file unsafely
         raise ReproError(f"{path} is not a checkpoint, or one that would run code when read: refused") from error
