@@ -63,15 +63,20 @@ def path_committed(profile: str, run_id: str) -> Path:
     return paths.committed() / profile / "records" / f"{run_id}.json"
 
 
+def path_of(run: Run) -> Path | None:
+    """The file of a run's record: made on this machine, else committed with the project, else None."""
+    return next(filter(Path.exists, (path_here(run.id), path_committed(run.profile, run.id))), None)
+
+
 def find(run: Run) -> Record | None:
-    """The record of a run: made on this machine, else committed with the project, else None."""
-    for path in (path_here(run.id), path_committed(run.profile, run.id)):
-        if path.exists():
-            record = read(path)
-            if record.id != run.id:
-                raise ReproError(f"{path}: is the record of run {record.id}, not of {run.id}; delete it")
-            return record
-    return None
+    """The record of a run, from the file that `path_of` names, or None."""
+    path = path_of(run)
+    if path is None:
+        return None
+    record = read(path)
+    if record.id != run.id:
+        raise ReproError(f"{path}: is the record of run {record.id}, not of {run.id}; delete it")
+    return record
 
 
 def get(run: Run) -> Record:

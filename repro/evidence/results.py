@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
 
 from repro import paths, records
 from repro.config import Run
 from repro.errors import ReproError
-from repro.evidence.statistics import Gain, Outcome, Verdict
+from repro.evidence.statistics import Outcome, Verdict
 from repro.papers.table import unique
 from repro.parameters import Parameters
 
@@ -59,6 +60,9 @@ class Result:
         return self.frame.style.hide(axis="index").format(escape="html").to_html()
 
 
+STORED = TypeAdapter(Result)  # checks every field of a file, the nested ones included
+
+
 def save(result: Result, parameters: Parameters, runs: Sequence[Run] = ()) -> Result:
     """Writes NAME.json, .csv, .md, .html and .tex to results/PROFILE/DATASET/, and beside them what this machine has of
     the records of `runs` and their teachers.
@@ -96,26 +100,13 @@ def _texts(result: Result) -> dict[str, str]:
 def read(path: Path) -> Result:
     """A result that `save` wrote; another file is one error."""
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-        lines = tuple(_line(**line) for line in plain.pop("lines"))
-        return Result(**plain | {"lines": lines, "numeric": tuple(plain["numeric"])})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return STORED.validate_python(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:  # not text, not JSON, or not these fields
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else error
         raise ReproError(
-            f"{path}: not a table that repro wrote ({error}); delete it and run its notebook again"
+            f"{path}: not a table that repro wrote ({why}); delete it and run its notebook again"
         ) from None
-
-
-def committed(name: str, parameters: Parameters) -> Result | None:
-    """A table that was saved before: in the output folder, else with the project, else None."""
-    places = (folder / parameters.profile / parameters.name for folder in (paths.out() / "results", paths.committed()))
-    return next((read(place / f"{name}.json") for place in places if (place / f"{name}.json").exists()), None)
-
-
-def _line(cells: dict[str, str], runs: list[str], verdict: dict | None) -> Line:
-    if verdict is not None:
-        gain = Gain(*verdict["gain"]) if verdict["gain"] is not None else None
-        verdict = Verdict(Outcome(verdict["outcome"]), gain, verdict["seeds"], verdict["against"])
-    return Line(cells, tuple(runs), verdict)
 
 
 def markdown(frame: pd.DataFrame) -> str:
