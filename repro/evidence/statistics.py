@@ -46,8 +46,9 @@ class Gain(NamedTuple):
         return Outcome.SUPPORTED if (low > 0) == (claimed > 0) else Outcome.CONTRADICTED
 
     def __str__(self) -> str:
-        """In points, for a table."""
-        return f"{100 * self.mean:+.1f} [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+        """In points, for a table; a zero has a plus sign, whatever the rounding of sums left."""
+        mean, low, high = (round(100 * value, 1) + 0.0 for value in self)
+        return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 @dataclass(frozen=True)
