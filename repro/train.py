@@ -79,8 +79,8 @@ def scheduler(optimiser: SGD, opt: Optimisation, steps: int) -> lr_scheduler.LRS
     "onecycle" changes after every step: from lr / 25 up to lr during the first 30 % of all steps, then down to
     lr / 250,000.
     "steps" divides by ten after each epoch in `opt.steps`.
-    "plateau" divides by ten when `patience` + 1 epochs in a row have not lowered the validation loss, by at least a
-    ten-thousandth, below its best value.
+    "plateau" divides by ten after `patience` + 1 epochs in a row without a gain. A gain is a validation loss more than a
+    ten-thousandth below the best so far.
     """
     if opt.schedule == "onecycle":
         return lr_scheduler.OneCycleLR(optimiser, opt.lr, total_steps=steps * opt.epochs)
