@@ -1,20 +1,18 @@
-"""Clips of a run to look at: the frames and flow that its network sees, and the probabilities that it gives them."""
+"""Clips of a run to look at: their frames, their flow, and how they are stored."""
 
 import functools
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 
-from repro import metrics, networks
 from repro.config import Data, Run
-from repro.data import catalog, prepare, store
+from repro.data import catalog as catalogs
+from repro.data import prepare, store
 from repro.data.catalog import Catalog
-from repro.data.clips import ClipDataset, collate, recipe_of, store_folder
+from repro.data.clips import ClipDataset, recipe_of, store_folder
 from repro.data.flow import methods as flow
 from repro.errors import ReproError
-from repro.evaluate import Scores
 
 
 @dataclass(frozen=True)
@@ -27,11 +25,15 @@ class Clip:
     label: int
 
 
+def catalog(run: Run) -> Catalog:
+    """The table of clips of a run. Clips that are not stored yet are decoded first, and their flow is computed."""
+    return _prepared(run.data)
+
+
 @functools.lru_cache(maxsize=16)
-def prepared(data: Data) -> Catalog:
-    """The table of clips of a run's data, every clip decoded and stored with its flow; what is stored already is kept."""
-    found = catalog.of(data, jobs=-1)
-    prepare.require_all(prepare.prepare(found.table, data.dataset, catalog.data_root(data), recipe_of(data)))
+def _prepared(data: Data) -> Catalog:
+    found = catalogs.of(data, jobs=-1)
+    prepare.require_all(prepare.prepare(found.table, data.dataset, catalogs.data_root(data), recipe_of(data)))
     return found
 
 
@@ -41,10 +43,10 @@ def _packed(run: Run, name: str) -> store.Packed:
 
 def read(run: Run, name: str) -> Clip:
     """A whole video from the store, by its name in the table of clips."""
-    table = prepared(run.data).table.set_index("clip")
+    table = catalog(run).table.set_index("clip")
     if name not in table.index:
         raise ReproError(
-            f"no clip {name!r} in {run.data.dataset}; the table of clips, prepared(run.data).table, has all names"
+            f"no clip {name!r} in {run.data.dataset}; the table of clips, catalog(run).table, has all names"
         )
     packed = _packed(run, name)
     flows = np.stack(packed.flow(range(packed.frames - 1)))
@@ -55,31 +57,20 @@ def read(run: Run, name: str) -> Clip:
 
 def test_clip(run: Run, number: int) -> Clip:
     """A test video by its number; after the last comes the first again."""
-    names = prepared(run.data).part("test")["clip"]
+    names = catalog(run).part("test")["clip"]
     return read(run, names.iloc[number % len(names)])
 
 
 def training_clip(run: Run, number: int, epoch: int) -> np.ndarray:
     """(T, S, S, 3) uint8: the RGB clip that is drawn from a training video in an epoch."""
-    data = ClipDataset(prepared(run.data), "train", run.data, ("rgb",), run.seed)
+    data = ClipDataset(catalog(run), "train", run.data, ("rgb",), run.seed)
     data.epoch = epoch
     return data[number]["rgb"]
 
 
-def predict(run: Run, clip: Clip) -> np.ndarray:
-    """(K,) probabilities that the trained network of a run gives a test video, by the run's view protocol."""
-    data = ClipDataset(prepared(run.data), "test", run.data, (run.data.modality,))
-    video = data.table.index[data.table["clip"] == clip.name][0]
-    items = [data[i] for i, view in enumerate(data.views) if view.video == video]
-    with torch.inference_mode():
-        logits = networks.trained(run)(collate(items)[run.data.modality]).logits.numpy()  # (views, K)
-    scores = Scores(logits, np.zeros(len(logits), int), np.array([clip.label]), run.data.average)
-    return metrics.softmax(scores.videos())[0]
-
-
 def storage(run: Run) -> pd.DataFrame:
     """How many clips, frames and bytes the store has for a run's table of clips, and how they were made."""
-    clips = [_packed(run, name) for name in prepared(run.data).table["clip"]]
+    clips = [_packed(run, name) for name in catalog(run).table["clip"]]
     frames, size = sum(c.frames for c in clips), sum(c.path.stat().st_size for c in clips)
     facts = {
         "clips": len(clips),

@@ -81,6 +81,13 @@ def find(runs: Sequence[Run], name: str, step: int, fresh: bool = False) -> Over
     return next((read(path) for path in places if path.exists()), None)
 
 
+def origin(found: Iterable[Overlap]) -> str:
+    """Where some measurements come from, as a sentence."""
+    here = [path_here(overlap.id).exists() for overlap in found]
+    counts = {"made on this machine": sum(here), "committed with the project": len(here) - sum(here)}
+    return "Measurements: " + ", ".join(f"{n} {what}" for what, n in counts.items() if n) + "."
+
+
 def commit(found: Iterable[Overlap], profile: str) -> None:
     """Writes measurements to results/<profile>/maps/ of the output folder, beside the tables that use them."""
     for overlap in found:

@@ -122,7 +122,7 @@ def _measured(
     device = resolve_device(parameters.device)
     runs = [run for each in systems.values() for run in each]
     for run in runs:
-        stored.prepared(run.data)  # here, not in every process
+        stored.catalog(run)  # here, not in every process
     work = {(run.id, False): run for run in runs} | {(_alone(run).id, True): _alone(run) for run in runs}
     parallel = joblib.Parallel(n_jobs=parameters.jobs if device == "cpu" else 1)
     each = parallel(joblib.delayed(measure)(work[k], maps_of, k[1], device, step) for k in work)

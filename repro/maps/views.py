@@ -16,8 +16,7 @@ from repro.data import prepare, store, transforms
 from repro.data.catalog import Catalog
 from repro.data.clips import ClipDataset, collate, recipe_of
 from repro.data.flow import methods as flow
-from repro.maps import cam, overlap
-from repro.maps.clips import prepared
+from repro.maps import cam, clips, overlap
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def test_view(run: Run, number: int) -> Seen:
 
     The view is the middle window, or with segments the first crop, which is the centre's.
     """
-    data = ClipDataset(prepared(run.data), "test", run.data, (run.data.modality,))
+    data = ClipDataset(clips.catalog(run), "test", run.data, (run.data.modality,))
     views = [i for i, view in enumerate(data.views) if view.video == number % len(data.files)]
     return see(data, views[len(views) // 2 if run.data.sampling == "consecutive" else 0])
 
@@ -106,6 +105,6 @@ def explained(model: nn.Module, seen: Seen, classes: Sequence[str], layer: str, 
 def explain_runs(runs: Mapping[str, Run], number: int, layer: str, method: str) -> dict[str, Explained]:
     """{label: the map of the run's trained network} for one test video; each network sees it by its own protocol."""
     return {
-        label: explained(networks.trained(run), test_view(run, number), prepared(run.data).classes, layer, method)
+        label: explained(networks.trained(run), test_view(run, number), clips.catalog(run).classes, layer, method)
         for label, run in runs.items()
     }
