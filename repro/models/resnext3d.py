@@ -13,6 +13,7 @@ Known differences from those implementations:
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -158,13 +159,15 @@ def resnext3d(
     require(std > 0, "std", std, "positive")
     if excitation not in ("none", "ce", "se"):
         raise unknown("excitation", excitation, ("none", "ce", "se"))
-
-    def gate(stage: int, channels: int) -> nn.Module:
-        if excitation == "none" or stage not in stages:
-            return nn.Identity()
-        if excitation == "ce":
-            return ChannelExcitation(channels, excitation_kernel)
-        return SqueezeExcitation(channels, excitation_reduction)
-
+    gate = partial(_gate, excitation, stages, excitation_kernel, excitation_reduction)
     stem = (kernel, stride, stem_pool)
     return ResNeXt3D(num_classes, in_channels, depths, width, cardinality, gate, stem, mean, std)
+
+
+def _gate(kind: str, stages: Sequence[int], kernel: int, reduction: int, stage: int, channels: int) -> nn.Module:
+    """What follows a stage."""
+    if kind == "ce" and stage in stages:
+        return ChannelExcitation(channels, kernel)
+    if kind == "se" and stage in stages:
+        return SqueezeExcitation(channels, reduction)
+    return nn.Identity()

@@ -49,7 +49,16 @@ class Bottleneck(nn.Module):
     Input frames (B*T, inputs, H, W), output (B*T, 4 * planes, H / stride, W / stride), rounded up.
     """
 
-    def __init__(self, inputs: int, planes: int, stride: int, projection: bool, before, spatial, after):
+    def __init__(
+        self,
+        inputs: int,
+        planes: int,
+        stride: int,
+        projection: bool,
+        before: nn.Module | None,
+        spatial: nn.Module | None,
+        after: nn.Module | None,
+    ):
         super().__init__()
         outputs = planes * EXPANSION
         self.before = before
