@@ -12,8 +12,8 @@ from pydantic import Field
 from repro.errors import ReproError, unknown
 
 Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 STRICT = pydantic.ConfigDict(strict=True, extra="forbid")  # no text for a number; an int may stand for a float
 T = TypeVar("T")
@@ -43,12 +43,16 @@ def checked(cls: type[T]) -> type[T]:
 def _readable(cls: type, error: Any) -> ReproError:
     """pydantic's first complaint in the words of this project."""
     names = [f.name for f in dataclasses.fields(cls)]
+    if error["type"] == "unexpected_positional_argument":
+        return ReproError(f"{cls.__name__} has {len(names)} fields, but a value too many was given: {error['input']!r}")
     path = [names[part] if isinstance(part, int) else part for part in error["loc"][:1]]  # a number: given by position
     where = f"{cls.__name__}.{path[0]}" if path else cls.__name__
     if error["type"] == "unexpected_keyword_argument":
         return unknown(f"field of {cls.__name__}", path[0], names)
     if error["type"] == "missing":
         return ReproError(f"{where} is missing")
+    if error["type"] == "multiple_argument_values":
+        return ReproError(f"{where} is given twice, by position and by name")
     hint = typing.get_type_hints(cls).get(path[0])
     if typing.get_origin(hint) is Literal:
         return unknown(f"value of {where}", error["input"], typing.get_args(hint))

@@ -13,7 +13,7 @@ from dataclasses import field
 from typing import Any, Literal
 
 from repro.checked import Count, Fraction, NotNegative, Positive, checked
-from repro.errors import ReproError, require
+from repro.errors import ReproError, require, unknown
 
 PROFILES = ("smoke", "small", "gpu", "paper")
 EMBEDDED = {
@@ -58,6 +58,8 @@ class Data:
     root: str = field(default="", metadata=PLACE)  # the folder of the files; empty: data/<dataset>
 
     def __post_init__(self):
+        if self.dataset not in DATASETS:
+            raise unknown("dataset", self.dataset, DATASETS)
         require(self.size <= self.side, "Data.size", self.size, f"at most the stored short side, {self.side}")
         require(self.smallest_scale <= 1, "Data.smallest_scale", self.smallest_scale, "in (0, 1]")
         require(self.test_frames >= 0, "Data.test_frames", self.test_frames, "zero (as in training) or positive")
