@@ -1,81 +1,166 @@
 """Configurations: bad values fail at the door, and the id says what a run is."""
 
 import dataclasses
+import json
+import shutil
+import subprocess
+import sys
 
 import pytest
 
-from repro.config import Data, Model, Objective, Optimisation, Run, content
+from repro import paths
+from repro.config import (
+    CrossEntropy, Data, Distillation, Model, MutualDistillation, Optimisation, Run, content,
+)  # fmt: skip
 from repro.errors import ReproError
+from repro.papers import imrs
+from repro.parameters import Parameters
 
-DATA = Data("synthetic", "c0ffee", frames=8, size=32, side=48)
+DATA = Data("synthetic", "smoke", frames=8, size=32, side=48)
 SMALL = Model("resnext3d", {"depths": (1, 1, 1, 1), "width": 16, "cardinality": 8})
 
 
 def a_run(**changes) -> Run:
-    return dataclasses.replace(Run("smoke", 0, DATA, SMALL, Objective(), Optimisation()), **changes)
+    return dataclasses.replace(Run("smoke", 0, DATA, SMALL, CrossEntropy(), Optimisation()), **changes)
 
 
-def a_student(**changes) -> Run:
-    teacher = a_run(data=dataclasses.replace(DATA, modality="flow"))
-    return a_run(objective=Objective(lambda1=50, lambda2=200), teacher=teacher, **changes)
+def a_student(data=DATA, **changes) -> Run:
+    teacher = a_run(data=dataclasses.replace(data, modality="flow"))
+    return a_run(data=data, objective=Distillation(), teacher=teacher, **changes)
 
 
-def test_the_id_changes_with_everything_that_can_change_the_result_and_nothing_else():
+def changed(config, field: dataclasses.Field):
+    """The configuration with another allowed value in one field."""
+    value, other = getattr(config, field.name), {
+        "dataset": "ucf101", "modality": "flow", "crop": "random", "views": "centre", "crops": "ten",
+        "average": "probabilities", "size": 16, "side": 64, "schedule": "onecycle", "select": "last",
+        "profile": "small", "precision": "mixed", "smallest_scale": 0.75, "norm": "l2", "on": "logits",
+        "direction": "teacher||student", "reduction": "mean", "val_fraction": 0.25, "momentum": 0.5, "dampening": 0.5,
+        "name": "tsm", "arguments": {"width": 8}, "trained": ("fc",), "source": "x", "group": "x", "flow": "dis",
+    }.get(field.name)  # fmt: skip
+    if other is None:
+        other = not value if isinstance(value, bool) else value + 1
+    return dataclasses.replace(config, **{field.name: other})
+
+
+# fields that only go together with others
+TOGETHER = {
+    "sampling": lambda: dataclasses.replace(DATA, sampling="segments", views="centre"),
+    "stack": lambda: dataclasses.replace(DATA, sampling="segments", views="centre", stack=2),
+    "test_frames": lambda: dataclasses.replace(DATA, sampling="segments", views="centre", test_frames=2),
+    "init": lambda: Optimisation(init="a.pth", init_file="/a.pth"),
+    "steps": lambda: Optimisation(schedule="steps", steps=(3,)),
+}
+
+
+def variants():
+    """Runs that differ from `a_run()` in one field of their data, optimisation, model or their own."""
+    for name, config in (("data", DATA), ("optimisation", Optimisation()), ("model", SMALL)):
+        for field in dataclasses.fields(config):
+            if field.metadata.get("identity", True):
+                made = TOGETHER[field.name]() if field.name in TOGETHER else changed(config, field)
+                yield f"{name}.{field.name}", a_run(**{name: made})
+    for field in dataclasses.fields(Run):
+        if field.name in ("profile", "seed", "precision"):
+            yield field.name, changed(a_run(), field)
+
+
+def test_the_id_changes_with_every_field_that_can_change_the_result():
+    ids = {name: run.id for name, run in variants()}
+    assert len(ids) == len([f for c in (Data, Optimisation, Model) for f in dataclasses.fields(c)]) - 2 + 3
+    assert len({*ids.values(), a_run().id}) == len(ids) + 1, "two fields, or a field and none, share an id"
+
+
+def test_the_id_changes_with_objective_and_teacher():
     run = a_student()
-    for other in (
-        a_student(seed=1),
-        a_student(profile="small"),
-        a_student(model=dataclasses.replace(SMALL, arguments={**SMALL.arguments, "width": 8})),
-        a_student(optimisation=Optimisation(lr=0.2)),
-        dataclasses.replace(run, teacher=dataclasses.replace(run.teacher, seed=3)),
-    ):
-        assert other.id != run.id
-    moved = dataclasses.replace(DATA, root="/elsewhere", group="x")
-    assert a_run(data=moved).id == a_run().id
+    fields = [f for f in dataclasses.fields(Distillation) if f.name != "kind"]
+    others = [dataclasses.replace(run, objective=changed(Distillation(), field)) for field in fields]
+    teacher = run.teacher
+    others += [
+        dataclasses.replace(run, teacher=dataclasses.replace(teacher, seed=3)),
+        dataclasses.replace(run, teacher=dataclasses.replace(teacher, optimisation=Optimisation(lr=0.2))),
+    ]
+    assert len({each.id for each in (run, teacher, *others)}) == len(others) + 2
+
+
+def test_the_id_does_not_change_with_the_place_of_a_file():
+    assert a_run(data=dataclasses.replace(DATA, root="/elsewhere")).id == a_run().id
+    here, there = (a_run(optimisation=Optimisation(init="a.pth", init_file=f)) for f in ("/here/a.pth", "/there/a.pth"))
+    assert here.id == there.id
     assert a_run(optimisation=Optimisation(lr=1)).id == a_run(optimisation=Optimisation(lr=1.0)).id
+
+
+def test_two_checkouts_and_two_roots_give_one_id(tmp_path):
+    script = "from repro.papers import imrs; from repro.parameters import Parameters; " \
+             "print(imrs.student(Parameters(dataset='folder', data_root='{}/mine'), 1, 0).id)"  # fmt: skip
+    shutil.copytree(paths.ROOT / "repro", tmp_path / "other" / "repro", ignore=shutil.ignore_patterns("__pycache__"))
+    ids = set()
+    for checkout, root in ((paths.ROOT, "/one"), (tmp_path / "other", "/two"), (tmp_path / "other", "relative")):
+        command = [sys.executable, "-c", script.format(root)]
+        ids.add(subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stdout.strip())
+    assert ids == {imrs.student(Parameters(dataset="folder", data_root="/three/mine"), 1, 0).id}
+    assert imrs.student(Parameters(dataset="folder", data_root="/three/other"), 1, 0).id not in ids  # another set
+
+
+def test_content_is_plain_json_and_names_no_place():
+    run = a_student(data=dataclasses.replace(DATA, root="/secret"))
+    plain = content(run)
+    assert json.loads(json.dumps(plain)) == plain
+    assert "/secret" not in json.dumps(plain)
+    assert plain["model"]["arguments"]["depths"] == [1, 1, 1, 1]
+    assert plain["teacher"]["data"]["modality"] == "flow"
+    assert plain["objective"] == {
+        "lambda1": 50.0, "lambda2": 200.0, "on": "features", "norm": "mse", "direction": "student||teacher",
+        "reduction": "batchmean", "kind": "distillation",
+    }  # fmt: skip
+
+
+def sparse(**changes) -> Data:
+    return dataclasses.replace(DATA, sampling="segments", views="centre", **changes)
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Objective(lambda1=-1), "lambda1 is -1.0, but must be zero or positive"),
-        (lambda: Objective(norm="l3"), "unknown value of Objective.norm 'l3'; did you mean"),
-        (lambda: Optimisation(lr="fast"), "Optimisation.lr is 'fast', but must be a number"),
+        (lambda: Distillation(lambda1=-1), "Distillation.lambda1 is -1, but must be greater than or equal to 0"),
+        (lambda: Distillation(norm="l3"), "unknown value of Distillation.norm 'l3'; did you mean 'l2'"),
+        (lambda: MutualDistillation(temperature=0), "MutualDistillation.temperature is 0"),
+        (lambda: Optimisation(lr="fast"), "Optimisation.lr is 'fast', but must be a valid number"),
         (lambda: Optimisation(epochs=0), "Optimisation.epochs is 0"),
-        (lambda: Optimisation(epochs=True), "Optimisation.epochs is True, but must be a whole number"),
-        (lambda: Data("synthetic", "x", size=300), "at most the stored short side"),
-        (lambda: Model("resnet3d"), "unknown model 'resnet3d'; did you mean 'resnext3d'"),
-        (lambda: Model("resnext3d", {"widht": 3}), "did you mean 'width'"),
-        (lambda: a_run(profile="tiny"), "unknown profile 'tiny'"),
-        (lambda: a_run(objective=Objective(lambda1=1)), "distillation needs both or neither"),
+        (lambda: Optimisation(epochs=True), "Optimisation.epochs is True, but must be a valid integer"),
+        (lambda: Optimisation(init="a.pth"), "Optimisation.init_file is '', but must be given with init"),
+        (lambda: Data("synthetic", size=300), "at most the stored short side, 256"),
+        (lambda: Data("synthetic", smallest_scale=1.5), "Data.smallest_scale is 1.5, but must be in"),
+        (lambda: Data("hmdb"), "unknown dataset 'hmdb'; did you mean 'hmdb51'"),
+        (lambda: dataclasses.replace(DATA, stack=2), "Data.stack is 2, but must be 1 for consecutive frames"),
+        (lambda: dataclasses.replace(DATA, test_frames=4), "Data.test_frames is 4, but must be 0 for consecutive frames"),
+        (lambda: sparse(test_frames=-1), "Data.test_frames is -1"),
+        (lambda: dataclasses.replace(sparse(), views="windows"), "Data.views is 'windows', but must be 'centre'"),
+        (lambda: a_run(profile="tiny"), "unknown value of Run.profile 'tiny'"),
+        (lambda: a_run(seed=-1), "Run.seed is -1, but must be a whole number from 0"),
+        (lambda: a_run(objective=Distillation()), "objective 'distillation' with no teacher"),
+        (lambda: a_run(teacher=a_run()), "objective 'cross_entropy' with a teacher"),
         (lambda: a_run(data=dataclasses.replace(DATA, val_fraction=0.0)), "val_fraction is 0"),
-        (lambda: dataclasses.replace(a_student(), teacher=a_run()), "the teacher's input is 'rgb'"),
-        (lambda: a_student(data=dataclasses.replace(DATA, split=2)), "must see the same clips"),
+        (lambda: a_run(objective=MutualDistillation()), "the input of two streams is 'rgb', but must be 'rgb.flow'"),
+        (lambda: dataclasses.replace(a_student(), teacher=a_run()), "the teacher's input is 'rgb', but must be 'flow'"),
+        (lambda: dataclasses.replace(a_student(), data=a_student().teacher.data), "the student's input is 'flow'"),
+        (lambda: dataclasses.replace(a_student(), data=dataclasses.replace(DATA, split=2)), "must see the same clips"),
+        (lambda: Optimisation(schedule="steps"), "Optimisation.steps"),
+        (lambda: Optimisation(steps=(10, 20)), "Optimisation.steps"),
+        (lambda: Optimisation(schedule="steps", steps=(20, 10)), "Optimisation.steps"),
+        (lambda: Optimisation(schedule="steps", steps=(10, 10)), "Optimisation.steps"),
     ],
-)
+)  # fmt: skip
 def test_a_bad_value_is_one_error_that_names_it(make, words):
     with pytest.raises(ReproError, match=words):
         make()
 
 
-def test_a_field_that_came_later_leaves_the_ids_of_older_runs_alone():
-    run = a_run()
-    later = {f.name for f in dataclasses.fields(Data) if f.metadata.get("later")}
-    assert later >= {"sampling", "stack", "test_frames", "crops", "average"}
-    assert not later & content(run)["data"].keys()
-    sparse = dataclasses.replace(run, data=dataclasses.replace(run.data, sampling="segments", views="centre"))
-    assert content(sparse)["data"]["sampling"] == "segments"
-    assert sparse.id != run.id
+def test_channels_of_a_clip():
+    channels = {modality: sparse(stack=5, modality=modality).channels for modality in ("rgb", "flow", "rgb+flow")}
+    assert channels == {"rgb": 3, "flow": 10, "rgb+flow": 13}
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"schedule": "steps"}, "Optimisation.steps"),
-        ({"steps": (10, 20)}, "Optimisation.steps"),
-        ({"schedule": "steps", "steps": (20, 10)}, "Optimisation.steps"),
-    ],
-)
-def test_steps_go_with_their_schedule(changes, words):
-    with pytest.raises(ReproError, match=words):
-        Optimisation(**changes)
+def test_titles_are_for_people():
+    assert a_run().title == "resnext3d on rgb, split 1, seed 0"
+    assert a_student(seed=3).title == "resnext3d on rgb, taught (50, 200), split 1, seed 3"
