@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import field
+from functools import cached_property
 from typing import Any, Literal
 
 from repro.checked import Count, Fraction, NotNegative, Positive, checked
@@ -189,7 +190,7 @@ class Run:
         taught = f", taught ({o.lambda1:g}, {o.lambda2:g})" if isinstance(o, Distillation) else ""
         return f"{self.model.name} on {self.data.modality}{taught}, split {self.data.split}, seed {self.seed}"
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits that change with anything that can change the result."""
         text = json.dumps(content(self), sort_keys=True, separators=(",", ":"))
