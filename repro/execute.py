@@ -109,6 +109,7 @@ def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[
     """Makes runs side by side, level by level; fills `failed` with {id of a run: its error}."""
     print(f"{len(todo)} runs to make, {workers} at a time on {accelerator}", file=sys.stderr)
     get_reusable_executor().shutdown()  # workers that packed clips; growing now, they would be reported as leaking
+    done = 0
     with tqdm(total=len(todo), unit="run", disable=None, file=sys.stderr) as bar:
         for level in levels(todo):
             ready = []
@@ -122,7 +123,8 @@ def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[
             parallel = joblib.Parallel(min(workers, len(ready)), return_as="generator_unordered", pre_dispatch="n_jobs")
             for run, error in parallel(joblib.delayed(_attempt)(run, accelerator) for run in ready):
                 bar.update()
-                tqdm.write(f"  {bar.n} of {len(todo)} runs: {error or run.title}", file=sys.stderr)
+                done += 1  # the bar does not count where it is not shown
+                tqdm.write(f"  {done} of {len(todo)} runs: {error or run.title}", file=sys.stderr)
                 if error:
                     failed[run.id] = error
 

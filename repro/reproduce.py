@@ -41,7 +41,7 @@ def execute_all(names: list[str], given: dict[str, Any], folder: Path, workers: 
     drawn = all((paths.out() / where / given["profile"]).is_dir() for where in ("results", "figures"))
     left = [name for name in names if not (drawn and _is_made(name, given, folder))]
     together, alone = [n for n in left if n != "efficiency"], [n for n in left if n == "efficiency"]
-    errors = []
+    errors, done = [], 0
     with tqdm(total=len(left), unit="notebook", disable=None, file=sys.stderr) as bar:
         for batch, count in ((together, workers), (alone, 1)):
             # side by side they share the cores: with more threads than cores, small networks take five times as long
@@ -50,7 +50,8 @@ def execute_all(names: list[str], given: dict[str, Any], folder: Path, workers: 
                 parallel = joblib.Parallel(n_jobs=count, return_as="generator_unordered", pre_dispatch="n_jobs")
                 for name, error in parallel(joblib.delayed(_attempt)(name, given, folder) for name in batch):
                     bar.update()
-                    tqdm.write(f"  {bar.n} of {len(left)} notebooks: {error or name}", file=sys.stderr)
+                    done += 1
+                    tqdm.write(f"  {done} of {len(left)} notebooks: {error or name}", file=sys.stderr)
                     errors += [error] if error else []
     return errors
 
