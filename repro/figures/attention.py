@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
 from repro.figures.maps import PANEL, enlarged, overlay, spaced, still
-from repro.figures.style import COLOURS, PAPER, animation, titled
+from repro.figures.style import COLOURS, INK, animation, titled
 from repro.maps.attention import Attended
 
 
@@ -39,7 +39,7 @@ def _view(part: SubFigure, name: str, view: Attended, shown: np.ndarray) -> None
             still(part.add_subplot(grid[r, c]), images[t], mask, label if c == 0 else "")
     axes = part.add_subplot(grid[-1, :])
     axes.bar(np.arange(len(shown)), 100 * view.frames[shown], 0.7, color=COLOURS["T-STAM"])
-    axes.axhline(100 / len(view.frames), color=PAPER, lw=1.2)
+    axes.axhline(100 / len(view.frames), color=INK, lw=1.2)
     axes.set(xlim=(-0.5, len(shown) - 0.5), xticks=range(len(shown)), xticklabels=shown + 1, ylim=(0, None))
     axes.set_xlabel("frame of the clip", fontsize=8)
     axes.set_title("weight of each frame, % (line: equal weights)", fontsize=8)

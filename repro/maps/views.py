@@ -81,10 +81,10 @@ def own_video(run: Run, classes: Sequence[str], path: Path) -> ClipDataset:
     A file that is missing, broken, or of a single frame is a ReproError that names it.
     """
     path = path.expanduser().resolve()
-    data = dataclasses.replace(run.data, dataset="own", source="", root=str(path.parent), group="")
+    data = dataclasses.replace(run.data, dataset="folder", source="own", root=str(path.parent), group="")
     row = {"clip": path.name, "path": str(path), "label": -1, "class": "", "group": "", "part": "test"}
-    catalog = Catalog("own", data.split, tuple(classes), pd.DataFrame([row]), (), "")
-    prepare.require_all(prepare.prepare(catalog.table, "own", path.parent, recipe_of(data), jobs=1))
+    catalog = Catalog("folder", data.split, tuple(classes), pd.DataFrame([row]), (), "")
+    prepare.require_all(prepare.prepare(catalog.table, "folder", path.parent, recipe_of(data), jobs=1))
     return ClipDataset(catalog, "test", data, (data.modality,))
 
 
