@@ -130,7 +130,7 @@ class Optimisation:
     dampening: Fraction = 0.0  # MARS's code has 0.9; the paper does not mention it
     weight_decay: NotNegative = 5e-4
     schedule: Literal["plateau", "onecycle", "steps"] = "plateau"  # onecycle also moves the momentum, 0.95 to 0.85
-    patience: Count = 10  # epochs without a better validation loss before the rate drops tenfold
+    patience: Count = 10  # the rate drops tenfold after one more epoch than these without a better validation loss
     select: Literal["last", "best"] = "best"  # which epoch is tested: the last, or the best on the validation part
     clip_gradient: NotNegative = 0.0  # largest norm of the gradient; 0 leaves gradients alone
     trained: tuple[str, ...] = ()  # parts that train, all others frozen; empty: everything trains

@@ -1,11 +1,11 @@
 """IMRS: Hu, Mao, Yao, Bi 2023, "3D network with channel excitation and knowledge distillation for action recognition".
 
-Its Tables 2, 3 and 4 and Figure 4 as functions that return runs. What the paper leaves open, and how it is read here:
+Its Tables 2, 3 and 4 and Figure 4 as functions that return runs. What the paper leaves open, and how we read it:
 
 - f in eq. (8) is the 2048-d feature before the last layer (section 1, Figure 1, MARS), not the scores of section 3.1.
 - The norm is MARS's mean squared error, P a softmax over the features, KL in the printed direction (student||teacher),
   summed over features and averaged over the batch: see `repro.losses`.
-- CE stands after the whole stage, once: only that gives Table 3's parameters.
+- There is one CE per stage, behind its last block: only that gives Table 3's parameters.
 - Training from scratch uses the paper's weight decay, 5e-4; fine-tuning has its lr of 1e-3. All layers train by default:
   the paper does not say that only some do (MARS trains the last stage and the classifier).
 - Profile paper: the best epoch is chosen on a validation part of the training videos. The paper does not say where it
@@ -27,7 +27,7 @@ BEST_PAIR = (50, 200)
 
 SMALL = {"depths": (1, 1, 1, 1), "width": 16, "cardinality": 8, "stem_kernel": (3, 5, 5), "std": 60.0}
 SMALL_CLIPS = {"frames": 8, "size": 28, "side": 48, "bound": 4.0, "smallest_scale": 0.8}  # 20 px at 256 is 4 px at 48
-# large lambdas on few, small features need a smaller rate and a bound on the gradient: without, (50, 200) ends at chance
+# without a bound on the gradient (50, 200) ends at chance; with it, the whole gradient shrinks: see `repro.losses`
 ONECYCLE = {"schedule": "onecycle", "select": "last", "lr": 0.02, "batch": 16, "clip_gradient": 10.0}
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "smoke": {
@@ -40,7 +40,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "model": SMALL,
         "optimisation": {"epochs": 12, **ONECYCLE},
     },
-    "small real": {  # the small profile on real videos, of which there are few
+    "small real": {  # the small profile on real videos, which are few
         "data": {"frames": 16, "size": 48, "side": 64, "bound": 5.0, "smallest_scale": 0.7},
         "model": SMALL,
         "optimisation": {"epochs": 100, **ONECYCLE, "batch": 8},
@@ -116,7 +116,7 @@ def table3(parameters: Parameters) -> Table:
 def table4(parameters: Parameters, pairs: Sequence[Sequence[float]] = PAIRS) -> Table:
     """Table 4: (lambda1, lambda2) of eq. (8), HMDB51-1: 73.1, 73.3, 72.1, 73.3, 74.1, 73.0 for `PAIRS`.
 
-    Below stand the first term alone, and MARS, which has neither the second term nor CE: 72.3 in Table 5.
+    Two more rows: the first term alone, and MARS, which has neither the second term nor CE (72.3 in Table 5).
     """
     if BEST_PAIR not in [tuple(pair) for pair in pairs]:
         raise ReproError(f"pairs must hold {BEST_PAIR}, the paper's best, which the others are compared with")

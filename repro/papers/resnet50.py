@@ -1,10 +1,12 @@
-"""What the ResNet-50 systems share: TSN's sampling with RGB frames, the baselines TSN and TSM, and the order of time.
+"""What the ResNet-50 systems share: TSN's sampling with RGB frames, their presets, and the baselines TSN and TSM.
 
-SMNet, STME, STMSA and STDDCN are known by their abstracts alone. Their protocols are read as TSM's code has them for
+Only the abstracts of SMNet, STME, STMSA and STDDCN are known. Their protocol here is that of TSM's code for
 Something-Something: 8 frames, one test clip, ImageNet weights, rate 0.01 with drops at epochs 20 and 40 of 50, weight
-decay 5e-4, gradients clipped at 20, dropout 0.5; no horizontal flip where direction is the label. Training crops are TSN's; the
-test crop is the whole short-side square, which TSM's code calls full resolution. A tenth of the training videos is held
-out, and the best epoch is chosen on it; profiles other than paper test the last.
+decay 5e-4, gradients clipped at 20, dropout 0.5; no horizontal flip where direction is the label. Not as in TSM's code: one
+group of parameters with one rate (TSM: classifier 5 times, biases twice, no decay of biases and BatchNorm).
+
+Training crops are TSN's. The test crop is the whole short-side square, which TSM's code calls full resolution. The best
+epoch is chosen on a tenth of the training videos, held out; profiles other than paper test the last epoch.
 """
 
 from typing import Any
@@ -17,7 +19,7 @@ SMALL = {"depths": (1, 1, 1, 1), "width": 8, "stem_kernel": 5, "stem_stride": 2,
 GATES = {"reduction": 4}  # eight channels cannot be reduced by 16
 SMALL_CLIPS = {"frames": 6, "size": 28, "side": 48, "bound": 4.0, "stack": 3, "smallest_scale": 0.875}
 TSN = {"sampling": "segments", "views": "centre", "crop": "tsn"}
-# order is learned late and all at once, and later still behind a gate: a bound on the gradient brings it forward
+# the order of frames is learned late and suddenly, and later still behind a gate; a bound on the gradient helps
 ONECYCLE = {"schedule": "onecycle", "select": "last", "lr": 0.1, "batch": 16, "clip_gradient": 2.0}
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {  # "streams": what differs for two streams in one network
     "smoke": {
@@ -81,7 +83,7 @@ def run(
 
 
 def systems(parameters: Parameters, networks: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
-    """{label: (network, arguments)} as `recipes.rows` wants it."""
+    """{label: (network, arguments)} in the form that `recipes.rows` takes."""
     return {
         label: lambda split, seed, name=name, given=given: [run(parameters, split, seed, name, given)]
         for label, (name, given) in networks.items()

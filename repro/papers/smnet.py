@@ -1,8 +1,8 @@
 """SMNet: Yang, Lu, Zhou 2022, "A Spatio-Temporal Motion Network for Action Recognition Based on Spatial Attention".
 
-Its abstract is all that is known here (`repro.models.smnet` says what was chosen), so the paper's numbers are not
-available. Its claims are those of the abstract, that both excitations serve, and of a caption, which speaks of four modules;
-that these stand one a stage is our reading.
+Only its abstract is known here (`repro.models.smnet` says what was chosen), so the paper's numbers are not available. Its
+claims are the abstract's, that both excitations help, and a caption's, which mentions four modules. One module per stage is
+our reading.
 """
 
 from repro.papers import recipes, resnet50

@@ -1,8 +1,7 @@
 """STDDCN: Hao, Zhang 2019, "Spatiotemporal distilled dense-connectivity network for video action recognition".
 
-Its abstract and highlights are all that is known here (`repro.models.stddcn` says what was chosen), so the paper's
-numbers are not available. The claims are the abstract's: dense connections at the level of blocks and distillation from
-the fusion each serve. Every row is one network with two pathways, trained end to end; its score is the fusion's.
+Only its abstract and highlights are known here (`repro.models.stddcn` says what was chosen), so the paper's numbers are
+not available. The claims are the abstract's: dense connections between blocks and distillation from the fusion each help. Every row is one network with two pathways, trained end to end; its score is the fusion's.
 """
 
 from repro.config import MutualDistillation, Run

@@ -13,7 +13,7 @@ BLIND = ("TSN", "T-STAM, RGB stream")
 
 
 def rows(parameters: Parameters) -> tuple[Row, ...]:
-    """The 2-D networks of all papers on any data set, a row each; T-STAM's streams apart."""
+    """The 2-D networks of all papers, one row each; T-STAM's two streams have a row each."""
     networks = {
         "TSN": resnet50.BASELINES["TSN"],
         "TSM": resnet50.BASELINES["TSM"],

@@ -1,20 +1,19 @@
 """T-STAM: Shi, Li, Liu, Dai 2020, "T-STAM: an end-to-end action recognition model based on two-stream spatio-temporal
 attention mechanism". Its four ablations and its comparison with TSN as functions that return runs.
 
-The text is all there is: the values of its figures and tables are lost, and no code is public. A table therefore shows
-what the text states: gains where it gives them, else which row is better. Read as follows, besides what
-`repro.models.tstam` says of the equations:
+Only the text is left: the values of its figures and tables are lost, and no code is public. So a table shows what the
+text states: gains where it gives them, else which row is better. How we read it (`repro.models.tstam`: the equations):
 
-- The appearance stream's learning rate is missing; 0.001, the motion stream's and TSN's, is taken.
+- The appearance stream's learning rate is missing; we take 0.001, the motion stream's and TSN's.
 - Frames are resized to 240x320 there; here the short side is stored at 256, as TSN stores it, and crops are TSN's.
 - "Averaging over these 10 samples" must mean 25 frames x 10 crops: all frames of a crop pass through the attention at
   once, and the probabilities of the crops are averaged.
-- TSN's dropout (0.8 and 0.7), its bound on the gradient (40 and 20) and its partial BatchNorm are kept, for the paper
-  builds on TSN; its larger learning rates for biases and for the first layer are not, for the paper does not say so.
+- TSN's dropout (0.8 and 0.7), its bound on the gradient (40 and 20) and its partial BatchNorm are kept, since the
+  paper builds on TSN. Its larger learning rates for biases and for the first layer are not: the paper does not say so.
 - The stream of Fig. 7 is not named: the appearance stream, as in Fig. 6. TSN with and without SE is compared with both
   streams fused 1 : 3 and 6 segments, "using identical experimental parameters".
-- Profile paper, as everywhere here: a tenth of the training videos, by group, is held out, and the best epoch is chosen on
-  it. The other profiles test the last epoch.
+- Profile paper: the best epoch is chosen on a tenth of the training videos, held out by group. The other profiles test
+  the last epoch.
 - Public weights start both streams: ImageNet's for RGB, and the same, averaged over RGB, for flow (cross-modality).
 """
 
