@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
-from repro import paths
+from repro import paths, records
+from repro.config import Run
 
 cv2.setNumThreads(1)
 torch.set_num_threads(1)
@@ -28,3 +30,20 @@ def home(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("REPRO_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("REPRO_OUT", str(tmp_path / "out"))
     return tmp_path
+
+
+@pytest.fixture
+def recorded(home):
+    """A function that records a run on this machine: scores (N, K), labels (N,), and what else a record holds."""
+
+    def record(run: Run, scores: np.ndarray, labels, classes, **given) -> Run:
+        made = {
+            "config": {}, "history": [], "metrics": {}, "clips": [str(i) for i in range(len(labels))], "catalog": "",
+            "excluded": [], "start": "", "provenance": {}, **given,
+        }  # fmt: skip
+        scores = np.asarray(scores, np.float16)
+        of = records.Record(id=run.id, scores=scores, labels=list(labels), classes=list(classes), **made)
+        records.write(of, records.path_here(run.id))
+        return run
+
+    return record

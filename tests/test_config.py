@@ -10,8 +10,15 @@ import pytest
 
 from repro import paths
 from repro.config import (
-    CrossEntropy, Data, Distillation, Model, MutualDistillation, Optimisation, Run, content,
-)  # fmt: skip
+    CrossEntropy,
+    Data,
+    Distillation,
+    Model,
+    MutualDistillation,
+    Optimisation,
+    Run,
+    content,
+)
 from repro.errors import ReproError
 from repro.papers import imrs
 from repro.parameters import Parameters

@@ -3,6 +3,7 @@
 import pytest
 
 from repro import notebooks
+from repro.config import PROFILES
 from repro.errors import ReproError
 from repro.papers import imrs
 from repro.parameters import Parameters
@@ -20,9 +21,11 @@ def test_several_numbers():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"profile": "smal"}, "unknown profile 'smal'; did you mean 'small'"),
-        ({"dataset": "hmdb"}, "did you mean 'hmdb51'"),
-        ({"device": "gpu"}, "unknown device"),
+        ({"profile": "smal"}, "unknown value of Parameters.profile 'smal'; did you mean 'small'"),
+        ({"dataset": "hmdb"}, "unknown dataset 'hmdb'; did you mean 'hmdb51'"),
+        ({"profile": None}, "unknown value of Parameters.profile 'None'"),
+        ({"sedes": 1}, "unknown field of Parameters 'sedes'; did you mean 'seeds'"),
+        ({"device": "gpu"}, "unknown value of Parameters.device 'gpu'; did you mean 'cpu'"),
         ({"splits": 0}, "splits is 0, but must be whole numbers from 1"),
         ({"seeds": "one"}, "seeds is 'one'"),
         ({"seeds": "1,1"}, "each once"),
@@ -30,10 +33,12 @@ def test_several_numbers():
         ({"seeds": True}, "seeds is True"),
         ({"seeds": 1.5}, "seeds is 1.5"),
         ({"jobs": 0}, "jobs is 0"),
-        ({"allow_missing": "true"}, "allow_missing is 'true', but must be True or False"),
-        ({"data_root": 3}, "data_root is 3, but must be text"),
+        ({"allow_missing": "true"}, "Parameters.allow_missing is 'true', but must be a valid boolean"),
+        ({"fresh": 1}, "Parameters.fresh is 1, but must be a valid boolean"),
+        ({"data_root": 3}, "Parameters.data_root is 3, but must be a valid string"),
         ({"data_root": "/x"}, "leave it empty"),
-        ({"pretrained_rgb": "/no/such.pth"}, "no such file"),
+        ({"dataset": "folder"}, "data_root is empty: name the folder"),
+        ({"jobs": -2}, "jobs is -2, but must be a number of processes, or -1"),
     ],
 )
 def test_a_bad_parameter_is_one_error_that_names_it(given, words):
@@ -60,6 +65,26 @@ def test_tiers_and_names():
     assert Parameters(dataset="folder", data_root="/videos/mine").name == "folder-mine"
     assert Parameters(dataset="hmdb51", profile="paper").tier == "paper"
     assert Parameters(dataset="hmdb51").tier == "small real"
+
+    assert Parameters(dataset="hmdb51", profile="paper", allow_missing=True).tier == "small real"
+    assert [Parameters(profile=profile).source for profile in PROFILES] == ["smoke", "small", "large", "large"]
+    assert Parameters(dataset="ucf101", profile="paper").source == ""
+
+
+def test_execution_is_what_no_result_depends_on():
+    one, other = Parameters(), Parameters(jobs=3, device="cpu", fresh=True)
+    assert other.execution == {"jobs": 3, "device": "cpu", "fresh": True}
+    ids = [[run.id for run in imrs.table4(each).runs()] for each in (one, other)]
+    assert ids[0] == ids[1]
+    assert other.changed() == other.execution
+    assert Parameters(profile="smoke", seeds="1,2").changed() == {"profile": "smoke", "seeds": (1, 2)}
+
+
+def test_a_root_is_absolute_and_keeps_the_folder_s_name(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found = Parameters(dataset="folder", data_root="videos/mine/")
+    assert (found.root, found.source) == (str(tmp_path / "videos" / "mine"), "mine")
+    assert Parameters().root == ""
 
 
 def test_pairs_of_lambdas():

@@ -6,29 +6,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from repro import execute, records
-from repro.config import Data, Model, Objective, Optimisation, Run
+from repro.config import CrossEntropy, Data, Model, Optimisation, Run
 from repro.errors import ReproError
-from repro.evidence import tables
-from repro.evidence.tables import Row, Table
+from repro.evidence import results, tables
+from repro.evidence.statistics import Outcome
+from repro.papers.table import Row, Table
 from repro.parameters import Parameters
-from repro.records import Record
 
 
 @pytest.fixture
-def made(tmp_path, monkeypatch):
+def made(recorded):
     """A function that records a run with these scores (N, 2) and the label 0 everywhere."""
-    monkeypatch.setenv("REPRO_DATA", str(tmp_path))
 
     def make(scores: np.ndarray, seed: int = 0, split: int = 1, lr: float = 0.1) -> Run:
-        data = Data("synthetic", "x", split=split, flip=False)
-        run = Run("small", seed, data, Model("resnext3d"), Objective(), Optimisation(lr=lr))
-        n = len(scores)
-        record = Record(
-            run.id, {}, [], {}, np.asarray(scores, np.float16), [0] * n, [str(i) for i in range(n)], ["a", "b"], [], {}
-        )
-        records.write(record, execute.record_path(run))
-        return run
+        data = Data("synthetic", "small", split=split, flip=False)
+        run = Run("small", seed, data, Model("resnext3d"), CrossEntropy(), Optimisation(lr=lr))
+        return recorded(run, scores, [0] * len(scores), ["a", "b"])
 
     return make
 
@@ -50,7 +43,7 @@ def test_streams_are_fused_by_their_shares(made):
 
 
 def test_a_borrowed_protocol_is_never_the_papers_tier():
-    table = Table("t", "T.", "C.", "a", (), pd.DataFrame(), "smnet", protocol="TSM")
+    table = Table("t", "smnet", "T.", "C.", "a", (), ("", "", ""), "smnet", protocol="TSM")
     published = Parameters(dataset="something_v1", data_root=".", profile="paper")
     assert table.tier(published) == "paper's data, TSM's protocol"
     assert dataclasses.replace(table, protocol="").tier(published) == "paper"
@@ -66,14 +59,35 @@ def test_weighted_splits_count_by_their_videos(made):
     assert gain.mean == pytest.approx(0.25)
 
 
-def test_a_stated_gain_or_order_is_judged_without_accuracies(made):
-    rows = [("base", 0.5, 0.1), ("gains", 0.9, 0.2), ("ordered", 0.9, 0.3), ("worse", 0.9, 0.4), ("silent", 0.9, 0.5)]
-    rows = tuple(Row(name, tuple((made(right(share), s, lr=lr),) for s in (0, 1))) for name, share, lr in rows)
-    paper = pd.DataFrame(
-        [("gains", "gain", 1.3), ("ordered", "order", 1), ("worse", "order", -1)], columns=["row", "metric", "value"]
-    ).assign(tag="stated", source="text", dataset="hmdb51")
-    table = Table("t", "title", "claim", "base", rows, paper, "tstam")
-    frame = tables.build(table, Parameters(seeds=(0, 1))).set_index("row")
+NUMBERS = ("made up", "table", "1")
+
+
+def made_table(made, shares: dict[str, float], **given) -> Table:
+    """A table of two seeds per row; its first row is the reference."""
+    rows = tuple(
+        Row(name, tuple((made(right(share), seed, lr=0.1 * (i + 1)),) for seed in (0, 1)))
+        for i, (name, share) in enumerate(shares.items())
+    )
+    return Table("t", "tstam", "Title.", "Claim.", next(iter(shares)), rows, NUMBERS, "tstam", **given)
+
+
+@pytest.fixture
+def paper(monkeypatch):
+    """A function that says what the made-up paper prints."""
+
+    def prints(*rows: tuple) -> None:
+        frame = pd.DataFrame(rows, columns=["row", "metric", "value"])
+        frame = frame.assign(tag="stated", source="text", dataset="hmdb51")
+        monkeypatch.setattr(tables, "published", lambda numbers, dataset: frame if numbers == NUMBERS else None)
+
+    return prints
+
+
+def test_a_stated_gain_or_order_is_judged_without_accuracies(made, paper):
+    shares = {"base": 0.5, "gains": 0.9, "ordered": 0.9, "worse": 0.9, "silent": 0.9}
+    paper(("gains", "gain", 1.3), ("ordered", "order", 1), ("worse", "order", -1))
+    result = tables.build(made_table(made, shares), Parameters(seeds=(0, 1)))
+    frame = result.frame.set_index("row")
     assert frame["paper's gain"].to_dict() == {
         "base": "", "gains": "+1.3", "ordered": "better", "worse": "worse", "silent": "not available",
     }  # fmt: skip
@@ -84,6 +98,82 @@ def test_a_stated_gain_or_order_is_judged_without_accuracies(made):
     assert frame.loc["gains", "difference"] == "+38.7"
     assert frame.loc["ordered", "difference"] == ""
     assert set(frame["paper"]) == {"not available"}
+    assert result.outcomes == [
+        Outcome.REFERENCE, Outcome.SUPPORTED, Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNCLAIMED,
+    ]  # fmt: skip
+    assert result.lines[1].verdict.gain.mean == pytest.approx(0.4)
+    assert tables.sentence(result) == "Of what is claimed here (synthetic tier): 2 supported, 1 contradicted."
+
+
+def test_two_accuracies_of_the_paper_make_its_gain(made, paper):
+    paper(("base", "top1", 70.0), ("better", "top1", 71.5), ("worse", "top1", 69.0))
+    table = made_table(made, {"base": 0.5, "better": 0.9, "worse": 0.9})
+    result = tables.build(table, Parameters(seeds=(0, 1)))
+    frame = result.frame.set_index("row")
+    assert frame["paper"].tolist() == ["70.0", "71.5", "69.0"]
+    assert frame["paper's gain"].tolist() == ["", "+1.5", "-1.0"]
+    assert frame["difference"].tolist() == ["", "+38.5", "+41.0"]
+    assert frame["ours"].tolist() == ["50.0 ± 0.0", "90.0 ± 0.0", "90.0 ± 0.0"]
+    assert result.outcomes[1:] == [Outcome.SUPPORTED, Outcome.CONTRADICTED]
+    assert frame["top-5"].unique().tolist() == ["not available"]  # of two classes
+    assert [line.runs for line in result.lines] == [tuple(s[0].id for s in row.systems) for row in table.rows]
+
+
+def test_a_ladder_has_one_line_per_step(made):
+    table = made_table(made, {"low": 0.5, "middle": 0.7, "high": 0.6}, ladders=(("low", "middle", "high"),))
+    result = tables.chain(table, Parameters(seeds=(0, 1)))
+    assert result.name == "t_claims"
+    assert [line.cells["claim"] for line in result.lines] == ["middle is better than low", "high is better than middle"]
+    assert result.outcomes == [Outcome.SUPPORTED, Outcome.CONTRADICTED]
+    assert [line.verdict.against for line in result.lines] == ["low", "middle"]
+
+
+def test_rows_keep_the_splits_and_seeds_that_all_of_them_have(made):
+    one, two, other = made(right(0.5)), made(right(0.5), seed=1), made(right(0.5), seed=1, lr=0.2)
+    absent = dataclasses.replace(other, seed=0)
+    kept = tables.recorded([Row("a", ((one,), (two,))), Row("b", ((absent,), (other,)))])
+    assert [row.systems for row in kept] == [((two,),), ((other,),)]
+    assert tables.recorded([Row("b", ((absent,),))])[0].systems == ()
+
+
+def test_the_command_names_neither_a_path_nor_how_to_execute():
+    folder = Parameters(dataset="folder", data_root="/videos/mine", jobs=3, fresh=True, device="cpu", seeds=(0, 1))
+    assert tables.notebook_command("streams", folder, (("pairs", "1:1, 50:200"),)) == (
+        "python -m repro run streams -p dataset folder -p data_root mine -p seeds 0,1 -p splits 1 -p pairs '1:1, 50:200'"
+    )
+
+
+def test_every_format_holds_the_table(made, paper, home):
+    paper(("better", "gain", 1.0))
+    table = made_table(made, {"base": 0.5, "better_& <b>|": 0.9})
+    parameters = Parameters(seeds=(0, 1))
+    result = tables.build(table, parameters)
+    assert results.save(result, parameters, table.runs()) is result
+    folder = home / "out" / "results" / "small"
+    assert results.read(folder / "synthetic" / "t.json") == result  # outcomes, gains and runs included
+    texts = {p.suffix: p.read_text() for p in (folder / "synthetic").glob("t.*")}
+    assert texts.keys() == {".json", ".csv", ".md", ".html", ".tex"}
+    csv = pd.read_csv(folder / "synthetic" / "t.csv", keep_default_na=False, dtype=str)
+    assert csv.drop(columns=["command", "runs"]).to_dict("records") == [dict(line.cells) for line in result.lines]
+    assert csv["runs"].tolist() == [" ".join(line.runs) for line in result.lines]
+    assert set(csv["command"]) == {result.command}
+    for ending, label in {
+        ".md": r"better_&amp; &lt;b&gt;\|",
+        ".html": "better_&amp; &lt;b&gt;|",
+        ".tex": r"better\_\& <b>|",
+    }.items():
+        assert label in texts[ending], ending
+        assert "Tier: synthetic" in texts[ending]
+    assert {p.stem for p in (folder / "records").glob("*.json")} == {run.id for run in table.runs()}
+
+
+def test_a_file_that_is_no_table_is_one_error(tmp_path):
+    (tmp_path / "a.json").write_text('{"name": 3}')
+    with pytest.raises(ReproError, match=r"a\.json: not a table that repro wrote \(.*; delete it and run its notebook"):
+        results.read(tmp_path / "a.json")
+    (tmp_path / "b.json").write_text("<html>")
+    with pytest.raises(ReproError, match=r"b\.json: not a table"):
+        results.read(tmp_path / "b.json")
 
 
 def test_streams_of_different_clips_are_not_fused(made):
