@@ -1,7 +1,8 @@
 """STDDCN: Hao, Zhang 2019, "Spatiotemporal distilled dense-connectivity network for video action recognition".
 
 Only its abstract and highlights are known here (`repro.models.stddcn` says what was chosen), so the paper's numbers are
-not available. The claims are the abstract's: dense connections between blocks and distillation from the fusion each help. Every row is one network with two pathways, trained end to end; its score is the fusion's.
+not available. The claims are the abstract's: dense connections between blocks and distillation from the fusion each help.
+Every row is one network with two pathways, trained end to end; its score is the fusion's.
 """
 
 from repro.config import MutualDistillation, Run
