@@ -32,7 +32,7 @@ class Line:
     verdict: Verdict | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """A finished table. paper: a key of `papers.TITLES`. numeric: the columns that hold numbers."""
 
@@ -55,6 +55,9 @@ class Result:
     def outcomes(self) -> list[Outcome]:
         """What the rows' verdicts say."""
         return [line.verdict.outcome for line in self.lines if line.verdict is not None]
+
+    def __repr__(self) -> str:
+        return markdown(self.frame)
 
     def _repr_html_(self) -> str:
         return self.frame.style.hide(axis="index").format(escape="html").to_html()
