@@ -41,40 +41,44 @@ def make(run: Run, accelerator: str = "cpu") -> Record:
             return records.get(run)
         if run.teacher is not None and not networks.are_here([run.teacher]):
             make(run.teacher, accelerator)
-        start, fabric = time.perf_counter(), _fabric(run, accelerator)
-        provenance = records.environment(f"{accelerator} x{fabric.world_size}")
-        started_from = networks.start_hash(run)  # before training: what is wrong with it must not cost a run
-        clips = catalog.of(run.data)
-        model = networks.build(run, clips.classes)
-        workers = 0 if accelerator == "cpu" else min(8, os.cpu_count() or 1)
-        history = _train(run, fabric, model, clips, workers)
-        testing = ClipDataset(clips, "test", run.data, (run.data.modality,))
-        scores = _test(run, fabric, model, testing, workers)
-        stored, found = evaluate.measure(scores)
-        provenance |= {
-            "seconds": round(time.perf_counter() - start, 1),
+        return _made(run, accelerator)
+
+
+def _made(run: Run, accelerator: str) -> Record:
+    start, fabric = time.perf_counter(), _fabric(run, accelerator)
+    # before training: what is wrong with either must not cost a run
+    provenance, started_from = records.environment(f"{accelerator} x{fabric.world_size}"), networks.start_hash(run)
+    clips = catalog.of(run.data)
+    model = networks.build(run, clips.classes)
+    workers = 0 if accelerator == "cpu" else min(8, os.cpu_count() or 1)
+    history = _train(run, fabric, model, clips, workers)
+    testing = ClipDataset(clips, "test", run.data, (run.data.modality,))
+    scores = _test(run, fabric, model, testing, workers)
+    stored, found = evaluate.measure(scores)
+    record = Record(
+        id=run.id,
+        config=content(run),
+        history=history,
+        metrics=found,
+        scores=stored,
+        labels=scores.labels.tolist(),
+        clips=testing.table["clip"].tolist(),
+        classes=list(clips.classes),
+        catalog=clips.id,
+        excluded=list(clips.excluded),
+        start=started_from,
+        provenance=provenance | {
             "precision": fabric.strategy.precision.precision,
-        }
-        record = Record(
-            id=run.id,
-            config=content(run),
-            history=history,
-            metrics=found,
-            scores=stored,
-            labels=scores.labels.tolist(),
-            clips=testing.table["clip"].tolist(),
-            classes=list(clips.classes),
-            catalog=clips.id,
-            excluded=list(clips.excluded),
-            start=started_from,
-            provenance=provenance | {"date": datetime.now(UTC).isoformat("T", "seconds")},
-        )
-        if fabric.is_global_zero:
-            checkpoints.save_weights(networks.weights_path(run), model, list(clips.classes), {"run": run.id})
-            records.write(record, records.path_here(run.id))
-            _checkpoint(run).unlink()
-        fabric.barrier()
-        return record
+            "seconds": round(time.perf_counter() - start, 1),
+            "date": datetime.now(UTC).isoformat("T", "seconds"),
+        },
+    )  # fmt: skip
+    if fabric.is_global_zero:
+        checkpoints.save_weights(networks.weights_path(run), model, list(clips.classes), {"run": run.id})
+        records.write(record, records.path_here(run.id))
+        _checkpoint(run).unlink()
+    fabric.barrier()
+    return record
 
 
 def _fabric(run: Run, accelerator: str) -> Fabric:
