@@ -126,7 +126,9 @@ def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False)
     """
     import papermill
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
+    encrypted = Config({"KernelManager": {"transport_encryption": "required"}})  # else the kernel warns of plain TCP
     parameters_of(name, given)  # a wrong parameter fails here, before a kernel starts
     target = folder / f"{Path(name).stem}.ipynb"
     folder.mkdir(parents=True, exist_ok=True)
@@ -135,7 +137,7 @@ def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False)
         with open(os.devnull, "w") as nowhere:
             papermill.execute_notebook(
                 str(path_of(name)), str(target), parameters=given, progress_bar=False,
-                stdout_file=nowhere, stderr_file=nowhere if quiet else sys.stderr,
+                stdout_file=nowhere, stderr_file=nowhere if quiet else sys.stderr, config=encrypted,
             )  # fmt: skip
     except PapermillExecutionError as error:
         raise ReproError(f"{name}: {error.ename}: {error.evalue}; see {target}") from None
