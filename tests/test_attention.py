@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from repro.figures import attention as drawn
 from repro.maps import attention
 from repro.maps.views import Seen
 from repro.models import build
@@ -46,13 +47,19 @@ def test_a_view_with_its_figure_and_its_animation(network, clips):
     assert view.heads.shape == (2, 5, 32, 32)
     np.testing.assert_allclose(view.heads.max((2, 3)), 1)
     assert view.right == (view.answer == "a")
-    assert len(attention.figure({"one": view}, "title").subfigs) == 1
-    assert attention.playing(view)[:4] == b"RIFF"  # WebP
+    assert len(drawn.attention_figure({"one": view}, "title").subfigs) == 1
+    assert drawn.playing(view)[:4] == b"RIFF"  # WebP
+
+
+def record_of(scores: np.ndarray) -> Record:
+    """All videos are of class 0."""
+    clips, classes = [str(i) for i in range(len(scores))], ["k", "l", "m"]
+    return Record("x", {}, [], {}, scores, [0] * len(scores), clips, classes, "", [], "", {})
 
 
 def test_the_most_confident_right_and_wrong_answers_are_chosen():
     scores = np.array([[5, 0, 0], [9, 0, 0], [0, 3, 0], [0, 8, 0]], np.float16)
-    record = Record("x", {}, [], {}, scores, [0, 0, 0, 0], list("abcd"), ["k", "l", "m"], [], {})
+    record = record_of(scores)
     assert attention.right_and_wrong(record) == [1, 3]
-    all_right = Record("x", {}, [], {}, scores[:2], [0, 0], list("ab"), ["k", "l", "m"], [], {})
+    all_right = record_of(scores[:2])
     assert attention.right_and_wrong(all_right) == [1]

@@ -1,4 +1,4 @@
-"""Class activation maps: against equations written out, on networks whose evidence is known, on both roads of time."""
+"""Class activation maps: against equations written out, on networks whose evidence is known, with time folded and not."""
 
 import copy
 
@@ -9,7 +9,7 @@ from scipy.ndimage import zoom
 from torch import nn
 
 from repro.errors import ReproError
-from repro.maps import cam as explain
+from repro.maps.cam import METHODS, _Logits, _unfolded, cam, deepest, grids, temporal_curve
 from repro.models.layers.output import Output
 from repro.models.resnext3d import resnext3d
 
@@ -61,20 +61,20 @@ def clips(count: int = 2, seed: int = 0, channels: int = 3) -> torch.Tensor:
     return (255 * fine).to(torch.uint8).permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
 
 
-@pytest.mark.parametrize("method", explain.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_maps_have_the_size_of_the_clips_and_are_the_same_each_time(network, method):
     x = clips()
-    maps = explain.cam(network, x, "excite3", method)
+    maps = cam(network, x, "excite3", method)
     assert maps.shape == (2, T, SIDE, SIDE)
     assert maps.dtype == np.float32
     assert maps.min() == 0
     assert maps.max(axis=(1, 2, 3)) == pytest.approx(1)
-    assert np.array_equal(maps, explain.cam(network, x, "excite3", method))
-    alone = np.concatenate([explain.cam(network, x[i : i + 1], "excite3", method) for i in range(2)])
+    assert np.array_equal(maps, cam(network, x, "excite3", method))
+    alone = np.concatenate([cam(network, x[i : i + 1], "excite3", method) for i in range(2)])
     np.testing.assert_allclose(maps, alone, atol=1e-4)
 
 
-@pytest.mark.parametrize("method", explain.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("channels", [3, 10])
 def test_folded_time_gives_the_map_of_the_same_network_in_three_dimensions(method, channels):
     x = clips(2, 3, channels)
@@ -82,9 +82,9 @@ def test_folded_time_gives_the_map_of_the_same_network_in_three_dimensions(metho
     for p, q in zip(folded.parameters(), whole.parameters(), strict=True):
         q.data = p.data.view(q.shape)
     torch.testing.assert_close(folded(x).logits, whole(x).logits)
-    maps = explain.cam(whole, x, "two", method)
+    maps = cam(whole, x, "two", method)
     assert len(np.unique(maps.argmax(axis=1))) > 1, "the map must move, or the order of frames is not tested"
-    np.testing.assert_allclose(explain.cam(folded, x, "two", method), maps, atol=1e-4)
+    np.testing.assert_allclose(cam(folded, x, "two", method), maps, atol=1e-4)
 
 
 def written_out(method: str, a: np.ndarray, g: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ def written_out(method: str, a: np.ndarray, g: np.ndarray) -> np.ndarray:
     return np.maximum(total, 0)
 
 
-@pytest.mark.parametrize("method", [m for m in explain.METHODS if m != "segeigencam"])
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "segeigencam"])
 def test_maps_are_those_of_the_equations(network, method):
     x = clips(1, 5)
     kept = []
@@ -119,7 +119,7 @@ def test_maps_are_those_of_the_equations(network, method):
     coarse = (coarse - coarse.min()) / np.ptp(coarse)
     fine = np.maximum(zoom(coarse, np.divide((T, SIDE, SIDE), coarse.shape)), 0)
     fine = (fine - fine.min()) / np.ptp(fine)
-    np.testing.assert_allclose(explain.cam(network, x, "excite3", method, target=3)[0], fine, atol=1e-3)
+    np.testing.assert_allclose(cam(network, x, "excite3", method, target=3)[0], fine, atol=1e-3)
 
 
 class Bright(nn.Module):
@@ -142,24 +142,24 @@ def test_a_map_peaks_where_and_when_the_evidence_is():
     x = torch.zeros(2, 3, T, SIDE, SIDE, dtype=torch.uint8)
     x[0, :, 5, 4:8, 24:28] = 200
     x[1, :, 2, 20:24, 0:4] = 90
-    maps = explain.cam(model, x, "pool", "hirescam", target=1)
+    maps = cam(model, x, "pool", "hirescam", target=1)
     t, y, w = np.unravel_index(maps.reshape(2, -1).argmax(1), maps.shape[1:])
     assert t.tolist() == [5, 2]
     assert abs(y[0] - 5.5) <= 2
     assert abs(w[0] - 25.5) <= 2
     assert abs(y[1] - 21.5) <= 2
     assert abs(w[1] - 1.5) <= 2
-    assert explain.temporal_curve(maps).argmax(1).tolist() == [5, 2]
-    assert (explain.cam(model, x, "pool", "hirescam", target=0) == 0).all(), "evidence against a class is none for it"
+    assert temporal_curve(maps).argmax(1).tolist() == [5, 2]
+    assert (cam(model, x, "pool", "hirescam", target=0) == 0).all(), "evidence against a class is none for it"
 
 
 def test_the_target_is_the_predicted_class_unless_told(network):
     x = clips()
     predicted = network(x).logits.argmax(1).tolist()
-    free = explain.cam(network, x, "excite3")
-    assert np.array_equal(free, explain.cam(network, x, "excite3", target=predicted))
+    free = cam(network, x, "excite3")
+    assert np.array_equal(free, cam(network, x, "excite3", target=predicted))
     other = (predicted[0] + 1) % CLASSES
-    assert not np.allclose(free[0], explain.cam(network, x, "excite3", target=other)[0], atol=0.05)
+    assert not np.allclose(free[0], cam(network, x, "excite3", target=other)[0], atol=0.05)
 
 
 def test_the_model_stays_as_it_was():
@@ -169,9 +169,9 @@ def test_the_model_stays_as_it_was():
     model.layer1.requires_grad_(False)
     model.fc.bias.grad = torch.full((CLASSES,), 7.0)
     before = copy.deepcopy(model)
-    explain.cam(model, clips(), "excite3")
+    cam(model, clips(), "excite3")
     with pytest.raises(ReproError):
-        explain.cam(model, clips(), "excite3", target=99)
+        cam(model, clips(), "excite3", target=99)
     for (name, old), new in zip(before.named_modules(), model.modules(), strict=True):
         assert old.training == new.training, name
         assert not new._forward_hooks, name
@@ -186,18 +186,18 @@ def test_the_model_stays_as_it_was():
 
 def test_frozen_parameters_and_inference_mode_make_no_difference(network):
     x = clips()
-    expected = explain.cam(network, x, "excite3")
+    expected = cam(network, x, "excite3")
     frozen = copy.deepcopy(network).requires_grad_(False)
     with torch.inference_mode():
-        assert np.array_equal(explain.cam(frozen, x, "excite3"), expected)
+        assert np.array_equal(cam(frozen, x, "excite3"), expected)
 
 
 def test_what_follows_a_layer_in_place_does_not_reach_its_map():
     model = PerFrame(True)
     x = clips()
-    maps = explain.cam(model, x, "two", "gradcam")
+    maps = cam(model, x, "two", "gradcam")
     model.relu.inplace = False
-    np.testing.assert_array_equal(maps, explain.cam(model, x, "two", "gradcam"))
+    np.testing.assert_array_equal(maps, cam(model, x, "two", "gradcam"))
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_what_follows_a_layer_in_place_does_not_reach_its_map():
         ({"method": "gradcan"}, "unknown CAM method 'gradcan'; did you mean 'gradcam'"),
         ({"layer": "exite3"}, "unknown layer 'exite3'; did you mean 'excite3'"),
         ({"layer": ""}, "unknown layer ''"),
-        ({"layer": "fc"}, "layer 'fc' leaves no grid to map for clips of 8x32x32; TxHxW: conv1 8x16x16"),
+        ({"layer": "fc"}, "layer 'fc' has no grid to map for clips of 8x32x32; TxHxW: conv1 8x16x16"),
         ({"layer": "excite5"}, "excite3 2x4x4"),
         ({"target": CLASSES}, "target is class 5, but the network has classes 0 to 4"),
         ({"target": -1}, "target is class -1"),
@@ -215,7 +215,7 @@ def test_what_follows_a_layer_in_place_does_not_reach_its_map():
 )
 def test_a_wrong_name_is_one_clear_error(network, given, words):
     with pytest.raises(ReproError) as error:
-        explain.cam(network, clips(), **{"layer": "excite3", **given})
+        cam(network, clips(), **{"layer": "excite3", **given})
     assert words in str(error.value)
 
 
@@ -223,26 +223,26 @@ def test_scores_that_are_not_finite_are_an_error(network):
     broken = copy.deepcopy(network)
     broken.fc.weight.data.fill_(float("nan"))
     with pytest.raises(ReproError, match="not finite"):
-        explain.cam(broken, clips(), "excite3")
+        cam(broken, clips(), "excite3")
 
 
 def test_grids(network):
-    found = explain.grids(network, clips())
+    found = grids(network, clips())
     assert found["conv1"] == (8, 16, 16)
     assert found["excite2"] == found["layer1.0"] == (4, 8, 8)
     assert found["excite5"] == (1, 1, 1)
     assert "fc" not in found
-    folded = explain.grids(PerFrame(True), clips())
+    folded = grids(PerFrame(True), clips())
     assert folded["two"] == (8, 8, 8)
     assert folded["relu"] == folded["one"] == (8, 16, 16), "of a module that works twice, the first time"
 
 
 def test_deepest(network):
-    assert explain.deepest(network, clips()) == "excite2"
-    assert explain.deepest(network, clips(), steps=2) == "excite3"
-    assert explain.deepest(PerFrame(True), clips()) == "two"
-    with pytest.raises(ReproError, match="no stage tells 9 moments of clips of 8x32x32 apart"):
-        explain.deepest(network, clips(), steps=9)
+    assert deepest(network, clips()) == "excite2"
+    assert deepest(network, clips(), steps=2) == "excite3"
+    assert deepest(PerFrame(True), clips()) == "two"
+    with pytest.raises(ReproError, match="no stage keeps 9 steps in time of clips of 8x32x32"):
+        deepest(network, clips(), steps=9)
 
 
 def test_what_is_left_out_fails_or_means_nothing_on_clips(network):
@@ -254,29 +254,13 @@ def test_what_is_left_out_fails_or_means_nothing_on_clips(network):
     for name in ("ScoreCAM", "AblationCAM", "FullGrad", "SESS"):
         model = copy.deepcopy(network)
         with pytest.raises((ValueError, RuntimeError)):
-            getattr(library, name)(explain._Logits(model), [model.excite3])(x, None)
+            getattr(library, name)(_Logits(model), [model.excite3])(x, None)
         assert (type(model.excite3).__name__ == "AblationLayer") == (name == "AblationCAM")
     folded = PerFrame(True)
     with pytest.raises(ValueError, match="broadcast"):
-        library.ShapleyCAM(explain._Logits(folded), [folded.two], lambda o: explain._unfolded(o, 2))(x, None)
+        library.ShapleyCAM(_Logits(folded), [folded.two], lambda o: _unfolded(o, 2))(x, None)
     rng = np.random.default_rng(0)
     channels = np.maximum(rng.normal(size=(20, 16, 2, 4, 4)) + rng.normal(size=(20, 16, 1, 1, 1)), 0)
     maps, shuffled = get_2d_projection(channels), get_2d_projection(channels[:, rng.permutation(16)])
     signs = [np.sign(np.corrcoef(m.ravel(), s.ravel())[0, 1]) for m, s in zip(maps, shuffled, strict=True)]
     assert {-1.0, 1.0} <= set(signs), "EigenCAM's map turns over when its channels are renumbered"
-
-
-def test_share_on_figure_by_hand():
-    maps, masks = np.zeros((2, 2, 2, 2)), np.zeros((2, 2, 2, 2), bool)
-    masks[:, :, 0] = True  # half of the clip
-    maps[0, 0, 0, 0], maps[0, 1, 1, 1] = 3, 1
-    share, ratio = explain.share_on_figure(maps, masks)
-    assert share[0] == 0.75
-    assert ratio[0] == 1.5
-    assert np.isnan(share[1]), "an empty map has no share"
-    assert np.isnan(ratio[1])
-    uniform, one = explain.share_on_figure(np.ones((2, 2, 2)), masks[0] * 0.5)
-    assert uniform == 0.25
-    assert one == 1
-    with pytest.raises(ReproError, match="must be of the same clips"):
-        explain.share_on_figure(maps, masks[:1])

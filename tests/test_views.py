@@ -1,0 +1,100 @@
+"""Test views as networks see them, maps laid over them, and videos of one's own."""
+
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from PIL import Image
+
+from repro import evaluate, networks
+from repro.errors import ReproError
+from repro.figures import maps, style
+from repro.maps import clips, overlap, views
+from repro.maps.cam import grids
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        yield tiny.stored(tmp_path_factory.mktemp("views"), patch)
+
+
+def test_your_own_video_is_seen_as_the_test_videos_are(data):
+    for modality in ("rgb", "flow"):
+        run = tiny.run(dataclasses.replace(data, modality=modality))
+        test = tiny.dataset(run.data)
+        own = views.own_video(run, tiny.CLASSES, Path(test.table["path"].iloc[3]))
+        mine = [i for i, view in enumerate(test.views) if view.video == 3]
+        assert len(own) == len(mine)
+        for i, j in enumerate(mine):
+            assert np.array_equal(own[i][modality], test[j][modality])
+        assert views.see(own, 0).mask is None
+        model = networks.build(run, tiny.CLASSES).eval()
+        scores = evaluate.predict(model, own)
+        assert scores.videos().shape == (1, 2)
+        clip = torch.from_numpy(test[mine[0]][modality]).permute(3, 0, 1, 2)[None]
+        np.testing.assert_allclose(scores.clips[0], model(clip).logits[0].detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("content", "words"), [(None, "no such video file"), (b"not a video", "not a video")])
+def test_a_missing_or_broken_video_is_one_clear_error(data, tmp_path, content, words):
+    path = tmp_path / "mine.mp4"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(ReproError, match=words) as error:
+        views.own_video(tiny.run(data), tiny.CLASSES, path)
+    assert str(path) in str(error.value)
+
+
+def test_an_outline_has_the_grids_of_a_real_clip(data):
+    run = tiny.run(dataclasses.replace(data, modality="flow"))
+    network, zeros = views.outline(run)
+    assert zeros.shape == views.test_view(run, 0).clip.shape
+    assert grids(network, zeros) == grids(network, views.test_view(run, 0).clip)
+
+
+def test_stills_and_a_playing_clip(data, monkeypatch):
+    monkeypatch.setattr(networks, "trained", lambda run: networks.build(run, tiny.CLASSES).eval())
+    runs = {"flow": tiny.run(dataclasses.replace(data, modality="flow")), "rgb": tiny.run(data)}
+    test = tiny.dataset(data)
+    systems = views.explain_runs(runs, 2 + len(test.files), "excite2", "gradcam")  # after the last comes the first
+    for label, each in systems.items():
+        assert each.seen.name == test.table["clip"].iloc[2]
+        assert each.answer in tiny.CLASSES
+        assert (each.seen.flows is not None) == (label == "flow")
+        assert np.array_equal(each.seen.mask, overlap.mask(tiny.dataset(runs[label].data), 2))
+    assert np.array_equal(systems["rgb"].seen.frames, test[2]["rgb"])
+    image = Image.open(io.BytesIO(maps.playing(systems)))
+    assert image.n_frames == 8
+    assert image.size == (3 * maps.PANEL, maps.PANEL + 20)
+    figure = maps.stills_figure(systems, "title")
+    assert len(figure.axes) == 4 * 8 + 1
+    curves = [line.get_ydata() for line in figure.axes[-1].lines]
+    assert len(curves) == 2
+    assert all(curve.sum() == pytest.approx(100) or not curve.any() for curve in curves)
+    assert style.png(figure).startswith(b"\x89PNG")
+
+
+def test_an_overlay_colours_what_is_high():
+    frames, heat = np.full((1, 4, 4, 3), 128, np.uint8), np.zeros((1, 4, 4), np.float32)
+    heat[0, :2] = 1
+    shown = maps.overlay(frames, heat, 4)[0].astype(int)
+    assert (np.ptp(shown[3], axis=-1) == 0).all(), "grey where the map is low"
+    assert (shown[0, :, 0] > shown[0, :, 2] + 100).all(), "orange where it is high"
+
+
+def test_clips_of_a_run(data):
+    run = tiny.run(data)
+    clip = clips.test_clip(run, 1)
+    assert clip.frames.shape[1] == clip.flows.shape[1] == 36
+    assert len(clip.flows) == len(clip.frames) - 1
+    assert clip.label == tiny.dataset(data).labels[1]
+    assert clips.training_clip(run, 0, 0).shape == (8, 28, 28, 3)
+    assert not np.array_equal(clips.training_clip(run, 0, 0), clips.training_clip(run, 0, 1))
+    assert clips.storage(run).loc["clips", "store"] == len(clips.catalog(run).table)
+    with pytest.raises(ReproError, match="no clip 'rise/none'"):
+        clips.read(run, "rise/none")
