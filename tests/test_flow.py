@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
+from repro.data.flow import median_torch
 from repro.data.flow import methods as flow
-from repro.data.flow import tvl1 as _tvl1
 from repro.data.flow import tvl1_torch as flow_torch
+from repro.data.flow.parameters import METHODS, Farneback, identity
 from repro.errors import ReproError
 
 FOLDER = Path(__file__).parent / "reference" / "flow"
@@ -111,9 +112,9 @@ def test_median_networks(size):
 
     for column in itertools.product((0, 1), repeat=size):
         wires = list(column)
-        compare(wires, _tvl1.SORT[size])
+        compare(wires, median_torch.SORT[size])
         assert wires == sorted(column)
-    network, middle = _tvl1.SELECT[size]
+    network, middle = median_torch.SELECT[size]
     for ones in itertools.product(range(size + 1), repeat=size):  # ones in each sorted column
         wires = [int(ones[c] >= size - r) for r in range(size) for c in range(size)]
         compare(wires, network)
@@ -123,7 +124,7 @@ def test_median_networks(size):
 # ---------------------------------------------------------------- interface
 
 
-@pytest.mark.parametrize("method", flow.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (255, 255), (40, 90)])
 def test_constant_frames_do_not_move(method, first, second):
     frames = np.stack([np.full((24, 31, 3), value, np.uint8) for value in (first, second)])
@@ -141,7 +142,7 @@ def test_grey_colour_and_float_frames():
     np.testing.assert_array_equal(flow.tvl1(*colour), flow.tvl1(*grey))
 
 
-@pytest.mark.parametrize("method", flow.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_extract_is_pair_by_pair(method):
     prev, following, _ = reference.scene("rotation")
     frames = np.stack([prev, following, prev[::-1]])
@@ -173,15 +174,15 @@ BLANK = np.zeros((20, 24), np.uint8)
         (lambda: flow.extract(np.zeros((2, 20, 20), np.float32)), "must be uint8"),
         (lambda: flow.extract(np.stack([BLANK] * 2), "tvl2"), "did you mean 'tvl1'"),
         (lambda: flow.extract(np.stack([BLANK] * 2), "dis", flow.TVL1()), "takes DIS parameters"),
-        (lambda: flow.TVL1(tau=0), "tau, lambda_, theta > 0"),
-        (lambda: flow.TVL1(theta=float("nan")), "theta must be a finite number"),
-        (lambda: flow.TVL1(step=1), "0 < step < 1"),
-        (lambda: flow.TVL1(scales=2.0), "scales must be a whole number"),
+        (lambda: flow.TVL1(tau=0), "TVL1.tau is 0, but must be positive"),
+        (lambda: flow.TVL1(theta=float("nan")), "theta is nan, but must be a finite number"),
+        (lambda: flow.TVL1(step=1), "step is 1, but must be between 0 and 1"),
+        (lambda: flow.TVL1(scales=2.0), "scales is 2.0, but must be a whole number"),
         (lambda: flow.TVL1(warps=0), "warps"),
-        (lambda: flow.TVL1(median=4), "median 1, 3 or 5"),
-        (lambda: flow.TVL1(epsilon="small"), "epsilon must be a finite number"),
-        (lambda: flow.DIS(preset=3), "preset 0, 1 or 2"),
-        (lambda: flow.Farneback(neighbours=6), "neighbours 5 or 7"),
+        (lambda: flow.TVL1(median=4), "median is 4, but must be 1, 3 or 5"),
+        (lambda: flow.TVL1(epsilon="small"), "epsilon is 'small', but must be a finite number"),
+        (lambda: flow.DIS(preset=3), "preset is 3, but must be 0, 1 or 2"),
+        (lambda: Farneback(neighbours=6), "neighbours is 6, but must be 5 or 7"),
         (lambda: flow.quantise(np.zeros((2, 2, 2)), 0), "bound"),
     ],
 )
@@ -191,14 +192,14 @@ def test_bad_input_is_one_clear_error(call, message):
 
 
 def test_identity_names_the_method_and_every_parameter():
-    plain = flow.identity("tvl1")
-    assert plain == json.loads(json.dumps(flow.identity("tvl1", flow.TVL1())))
+    plain = identity("tvl1")
+    assert plain == json.loads(json.dumps(identity("tvl1", flow.TVL1())))
     assert plain == {
         "method": "tvl1", "tau": 0.25, "lambda_": 0.15, "theta": 0.3, "scales": 5, "step": 0.8, "warps": 5,
         "epsilon": 0.01, "inner": 30, "outer": 10, "median": 5,
     }  # fmt: skip
-    assert flow.identity("tvl1", replace(flow.TVL1(), warps=4)) != plain
-    assert flow.identity("dis") == {"method": "dis", "preset": 2}
+    assert identity("tvl1", replace(flow.TVL1(), warps=4)) != plain
+    assert identity("dis") == {"method": "dis", "preset": 2}
 
 
 def test_quantised_flow():
@@ -232,14 +233,14 @@ def test_colours():
 
 ASK = """
 import numpy as np
-from repro.data.flow import methods as flow, tvl1 as _tvl1
+from repro.data.flow import methods as flow, tvl1_steps
 print(flow.tvl1(np.zeros((16, 16), np.uint8), np.zeros((16, 16), np.uint8)).any())
-print(sum(getattr(_tvl1.level, "stats").cache_hits.values()))
+print(sum(getattr(tvl1_steps.iterate, "stats").cache_hits.values()))
 """
 
 
 def ask(code: str, **environment: str) -> subprocess.CompletedProcess:
-    root = environment.pop("root", str(Path(flow.__file__).parents[2]))
+    root = environment.pop("root", str(Path(flow.__file__).parents[3]))
     environment = {**os.environ, "PYTHONPATH": root, **environment}
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd="/")
 
@@ -248,16 +249,17 @@ def test_compiled_code_survives_the_process(tmp_path):
     for hits in (0, 1):
         answer = ask(ASK, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_OPT="1")
         assert answer.stdout.split() == ["False", str(hits)], answer.stderr
-    assert list(tmp_path.rglob("_tvl1.level*.nbi"))
+    assert list(tmp_path.rglob("tvl1_steps.iterate*.nbi"))
 
 
 def test_unwritable_cache_is_no_failure(tmp_path):
     """No folder at all can be written: __pycache__ is a file, home and the numba folder lie below another file."""
     package = tmp_path / "repro"
-    source = Path(flow.__file__).parents[1]
+    source = Path(flow.__file__).parents[2]
     shutil.copytree(source, package, ignore=lambda folder, names: [n for n in names if n == "__pycache__"])
-    (package / "data" / "__pycache__").write_text("")
-    below = str(package / "data" / "__pycache__" / "x")
+    taken = package / "data" / "flow" / "__pycache__"
+    taken.write_text("")
+    below = str(taken / "x")
     places = dict.fromkeys(("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME"), below)
     answer = ask(ASK, root=str(tmp_path), NUMBA_OPT="0", PYTHONDONTWRITEBYTECODE="1", **places)
     assert answer.stdout.split() == ["False", "0"], answer.stderr

@@ -18,11 +18,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from repro.config import require
 from repro.data import jpeg, video
 from repro.data.flow import methods as optical_flow
+from repro.data.flow.parameters import identity
 from repro.data.transforms import Crop
-from repro.errors import ReproError
+from repro.errors import ReproError, require
 from repro.paths import atomic
 
 MAGIC = b"reproclip2\n"
@@ -50,11 +50,11 @@ class Recipe:
         require(self.side >= 8, "Recipe.side", self.side, "at least 8 pixels")
         require(90 <= self.quality <= 100, "Recipe.quality", self.quality, "from 90 to 100")
         require(self.bound > 0, "Recipe.bound", self.bound, "positive")
-        optical_flow.identity(self.flow, None)  # an unknown method fails here
+        identity(self.flow, None)  # an unknown method fails here
 
     def identity(self) -> dict:
         """All that decides the stored bytes, the source excepted; plain JSON values."""
-        method = optical_flow.identity(self.flow, None)
+        method = identity(self.flow, None)
         return {"side": self.side, "quality": self.quality, "bound": self.bound, "flow": method}
 
 

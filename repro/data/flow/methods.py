@@ -1,116 +1,16 @@
 """Optical flow between consecutive frames: TV-L1 (compiled here), DIS and Farneback (OpenCV's).
 
-TV-L1 is the flow of every two-stream paper here. The kernels in `_tvl1` follow Zach, Pock and Bischof (2007) and the
-IPOL article of Sanchez, Meinhardt-Llopis and Facciolo (2013), with the choices and defaults of OpenCV's contrib
-module: its output, used as a black box, is the reference (tests/test_flow.py). The reference is OpenCV 5; OpenCV 4
-rounds the positions at which it samples to 1/32 pixel, which alone moves the flow of real frames by 0.02 px.
-Flow is float32 (T-1, H, W, 2), x then y, in pixels, from frame t to frame t+1.
+TV-L1 is the flow of every two-stream paper here. The reference in tests/test_flow.py is the output of OpenCV 5's
+contrib module. OpenCV 4 rounds the positions at which it samples to 1/32 pixel; this alone moves the flow of real
+frames by 0.02 px. Flow is float32 (T-1, H, W, 2), x then y, in pixels, from frame t to frame t+1.
 """
-
-import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
 
 from repro.data.flow import tvl1 as _tvl1
-from repro.errors import ReproError, unknown
-
-MIN_SIDE = 16  # pixels: OpenCV builds no pyramid level with a shorter side, and a frame is the finest level
-
-
-def _numbers(params, whole: Sequence[str]) -> None:
-    for name, value in asdict(params).items():
-        fits = isinstance(value, int) if name in whole else isinstance(value, (int, float)) and math.isfinite(value)
-        if isinstance(value, bool) or not fits:
-            wanted = "whole number" if name in whole else "finite number"
-            raise ReproError(f"{type(params).__name__}: {name} must be a {wanted}, got {value!r}")
-
-
-def _need(params, rules: dict[str, bool]) -> None:
-    for rule, holds in rules.items():
-        if not holds:
-            raise ReproError(f"{type(params).__name__} needs {rule}, got {params}")
-
-
-@dataclass(frozen=True)
-class TVL1:
-    """OpenCV's parameters and defaults; no initial flow, no illumination term (gamma = 0)."""
-
-    tau: float = 0.25  # step of the dual variables
-    lambda_: float = 0.15  # weight of the data term: smaller is smoother
-    theta: float = 0.3  # tightness of the coupling between the two halves
-    scales: int = 5  # pyramid levels at most; those with a side under MIN_SIDE are left out
-    step: float = 0.8  # size of a level against the next finer one
-    warps: int = 5  # linearisations a level
-    epsilon: float = 0.01  # root mean square update in pixels at which a warp stops
-    inner: int = 30  # iterations between two median filters
-    outer: int = 10  # median filters a warp
-    median: int = 5  # side of the median filter of the flow; 1 is none
-
-    def __post_init__(self) -> None:
-        _numbers(self, ("scales", "warps", "inner", "outer", "median"))
-        rules = {
-            "tau, lambda_, theta > 0": min(self.tau, self.lambda_, self.theta) > 0,
-            "0 < step < 1": 0 < self.step < 1,
-            "epsilon >= 0": self.epsilon >= 0,
-            "scales, warps, inner, outer >= 1": min(self.scales, self.warps, self.inner, self.outer) >= 1,
-            "median 1, 3 or 5": self.median in (1, 3, 5),
-        }
-        _need(self, rules)
-
-
-@dataclass(frozen=True)
-class DIS:
-    """Dense inverse search (Kroeger et al. 2016), OpenCV's presets: 0 ultra fast, 1 fast, 2 medium."""
-
-    preset: int = 2
-
-    def __post_init__(self) -> None:
-        _numbers(self, ("preset",))
-        _need(self, {"preset 0, 1 or 2": self.preset in (0, 1, 2)})
-
-
-@dataclass(frozen=True)
-class Farneback:
-    """Polynomial expansion (Farneback 2003), the values of OpenCV's tutorial."""
-
-    step: float = 0.5
-    levels: int = 3
-    window: int = 15
-    iterations: int = 3
-    neighbours: int = 5
-    sigma: float = 1.2
-
-    def __post_init__(self) -> None:
-        _numbers(self, ("levels", "window", "iterations", "neighbours"))
-        rules = {
-            "0 < step < 1": 0 < self.step < 1,
-            "levels, window, iterations >= 1": min(self.levels, self.window, self.iterations) >= 1,
-            "neighbours 5 or 7": self.neighbours in (5, 7),
-            "sigma > 0": self.sigma > 0,
-        }
-        _need(self, rules)
-
-
-METHODS = {"tvl1": TVL1, "dis": DIS, "farneback": Farneback}
-Params = TVL1 | DIS | Farneback
-
-
-def parameters(method: str, params: Params | None = None) -> Params:
-    """`params`, or the method's defaults. Unknown methods and another method's parameters raise ReproError."""
-    if method not in METHODS:
-        raise unknown("flow method", method, METHODS)
-    params = METHODS[method]() if params is None else params
-    if not isinstance(params, METHODS[method]):
-        raise ReproError(f"flow method {method!r} takes {METHODS[method].__name__} parameters, got {params!r}")
-    return params
-
-
-def identity(method: str, params: Params | None = None) -> dict[str, str | int | float]:
-    """What a stored flow must have been made with to be reused: the method and all its parameters, for JSON."""
-    return {"method": method, **asdict(parameters(method, params))}
+from repro.data.flow.parameters import DIS, MIN_SIDE, TVL1, Farneback, Params, parameters
+from repro.errors import ReproError
 
 
 def _grey(frame: np.ndarray) -> np.ndarray:
@@ -139,37 +39,6 @@ def _same(first: np.ndarray, other: np.ndarray, index: int) -> None:
         )
 
 
-def pyramid(grey: np.ndarray, params: TVL1) -> list[np.ndarray]:
-    """Float32 levels, the finest (the frame itself) first."""
-    levels = [grey.astype(np.float32)]
-    while len(levels) < params.scales:
-        level = cv2.resize(levels[-1], None, fx=params.step, fy=params.step, interpolation=cv2.INTER_LINEAR)
-        if min(level.shape) < MIN_SIDE:
-            break
-        levels.append(level)
-    return levels
-
-
-def _solve(prev: list[np.ndarray], following: list[np.ndarray], spaces: list, params: TVL1) -> np.ndarray:
-    """Flow (H, W, 2) between two pyramids, coarse to fine; `spaces` holds the scratch arrays of each level."""
-    counts = np.array([params.warps, params.outer, params.inner, params.median])
-    flow = None
-    for target, image, space in zip(reversed(prev), reversed(following), reversed(spaces), strict=True):
-        h, w = target.shape
-        planes = space[0][1:, :2, _tvl1.LEFT : _tvl1.LEFT + w]  # (H, 2, W), a view of the kernel's state
-        for k in range(2):
-            if flow is None:
-                planes[:, k] = 0
-            else:
-                grown = cv2.resize(flow[k], (w, h), interpolation=cv2.INTER_LINEAR)
-                planes[:, k] = grown.astype(np.float64) * (1 / params.step)
-        stop = params.epsilon**2 * h * w
-        numbers = (params.lambda_ * params.theta, params.theta, params.tau / params.theta, stop)
-        _tvl1.level(target, image, *space, np.array(numbers, np.float32), counts)
-        flow = [np.ascontiguousarray(planes[:, k]) for k in range(2)]
-    return np.stack(flow, axis=-1)
-
-
 def tvl1(prev: np.ndarray, next: np.ndarray, params: TVL1 | None = None) -> np.ndarray:
     """TV-L1 flow (H, W, 2) float32 in pixels, x then y, from `prev` to `next`.
 
@@ -180,17 +49,9 @@ def tvl1(prev: np.ndarray, next: np.ndarray, params: TVL1 | None = None) -> np.n
     params = parameters("tvl1", params)
     greys = [_grey(frame) for frame in (prev, next)]
     _same(prev, next, 1)
-    first, second = (pyramid(grey, params) for grey in greys)
-    return _solve(first, second, [_tvl1.workspace(*level.shape) for level in first], params)
-
-
-def _tvl1_clip(greys: list[np.ndarray], params: TVL1, flows: np.ndarray) -> None:
-    last = pyramid(greys[0], params)
-    spaces = [_tvl1.workspace(*level.shape) for level in last]
-    for t, grey in enumerate(greys[1:]):
-        present = pyramid(grey, params)
-        flows[t] = _solve(last, present, spaces, params)
-        last = present
+    flows = np.empty((1, *greys[0].shape, 2), np.float32)
+    _tvl1.clip(greys, params, flows)
+    return flows[0]
 
 
 def _dis_clip(greys: list[np.ndarray], params: DIS, flows: np.ndarray) -> None:
@@ -223,7 +84,7 @@ def extract(frames: np.ndarray, method: str = "tvl1", params: Params | None = No
         if frame.dtype != np.uint8:
             raise ReproError(f"a clip's frames must be uint8, got {frame.dtype}")
     flows = np.empty((len(frames) - 1, *greys[0].shape, 2), np.float32)
-    {"tvl1": _tvl1_clip, "dis": _dis_clip, "farneback": _farneback_clip}[method](greys, params, flows)
+    {"tvl1": _tvl1.clip, "dis": _dis_clip, "farneback": _farneback_clip}[method](greys, params, flows)
     return flows
 
 

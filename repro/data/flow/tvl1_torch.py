@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from repro.data.flow.methods import MIN_SIDE, TVL1, parameters
-from repro.data.flow.tvl1 import FLAT, SELECT, SORT
+from repro.data.flow.median_torch import median_filter
+from repro.data.flow.parameters import MIN_SIDE, TVL1, parameters
+from repro.data.flow.tvl1_steps import BORDER, FLAT
 from repro.errors import ReproError
 
 
@@ -47,25 +48,6 @@ def _pyramid(images: Tensor, params: TVL1) -> list[Tensor]:
     return levels
 
 
-def _compare(wires: list[Tensor], network: tuple) -> None:
-    for low, high in network:
-        a, b = wires[low], wires[high]
-        wires[low], wires[high] = torch.minimum(a, b), torch.maximum(a, b)
-
-
-def _median(plane: Tensor, size: int) -> Tensor:
-    """Median filter of (B, H, W), border repeated."""
-    h, w = plane.shape[1:]
-    reach = size // 2
-    wide = F.pad(plane[:, None], [reach] * 4, mode="replicate")[:, 0]  # (B, H + 2r, W + 2r)
-    ranks = [wide[:, k : k + h] for k in range(size)]
-    _compare(ranks, SORT[size])
-    wires = [rank[:, :, k : k + w] for rank in ranks for k in range(size)]
-    network, middle = SELECT[size]
-    _compare(wires, network)
-    return wires[middle]
-
-
 def _cubic(t: Tensor) -> list[Tensor]:
     """Keys' four weights, a = -0.75, for positions t in [0, 1) between the second and the third tap."""
     a, r = -0.75, 1 - t
@@ -77,18 +59,17 @@ def _cubic(t: Tensor) -> list[Tensor]:
 def _warp(channels: Tensor, u: Tensor, v: Tensor) -> Tensor:
     """Bicubic samples (B, 3, H, W) of channels (B, 3, H, W) at (x + u, y + v); zero outside."""
     b, c, h, w = channels.shape
-    border = 4
-    flat = F.pad(channels, [border] * 4).reshape(b, c, -1)  # (B, 3, (H + 8)(W + 8))
-    x = (torch.arange(w, device=u.device, dtype=u.dtype) + u).clamp(1 - border, w + 1)
-    y = (torch.arange(h, device=u.device, dtype=u.dtype)[:, None] + v).clamp(1 - border, h + 1)
+    flat = F.pad(channels, [BORDER] * 4).reshape(b, c, -1)  # (B, 3, (H + 8)(W + 8))
+    x = (torch.arange(w, device=u.device, dtype=u.dtype) + u).clamp(1 - BORDER, w + 1)
+    y = (torch.arange(h, device=u.device, dtype=u.dtype)[:, None] + v).clamp(1 - BORDER, h + 1)
     left, top = x.floor(), y.floor()
     across, down = _cubic(x - left), _cubic(y - top)
-    start = (top.long() + border - 1) * (w + 2 * border) + left.long() + border - 1  # (B, H, W)
+    start = (top.long() + BORDER - 1) * (w + 2 * BORDER) + left.long() + BORDER - 1  # (B, H, W)
     result = None
     for j in range(4):
         row = None
         for k in range(4):
-            place = (start + j * (w + 2 * border) + k).reshape(b, 1, -1).expand(-1, c, -1)
+            place = (start + j * (w + 2 * BORDER) + k).reshape(b, 1, -1).expand(-1, c, -1)
             tap, weight = flat.gather(2, place).reshape(b, c, h, w), across[k][:, None]
             row = tap * weight if row is None else _fma(tap, weight, row)
         result = row * down[j][:, None] if result is None else _fma(row, down[j][:, None], result)
@@ -150,7 +131,7 @@ def _relax(state: list[Tensor], fixed: list[Tensor], constants: tuple, params: T
                 return done
         if count % params.inner == 0 and params.median > 1:
             for plane in state[:2]:
-                torch.where(moving[:, None, None], _median(plane, params.median), plane, out=plane)
+                torch.where(moving[:, None, None], median_filter(plane, params.median), plane, out=plane)
         moving = _iterate(state, fixed, constants, moving)
     for target, plane in zip(done, state, strict=True):
         target[index] = plane
