@@ -1,11 +1,13 @@
-"""The page that a reader opens first, and what each notebook cost, from results/ and figures/ alone."""
+"""The page that a reader opens first, drawn from results/ and figures/ alone, and what the runs of a notebook cost."""
 
+import json
 from pathlib import Path
 
-from repro import notebooks, paths
-from repro.config import PROFILES
-from repro.errors import unknown
-from repro.report import evidence, page, runs
+from repro import notebooks, paths, records
+from repro.config import PROFILES, Run
+from repro.errors import ReproError, unknown
+from repro.papers.table import unique
+from repro.parameters import Parameters
 
 COMMITTED = ("small", "gpu", "paper")  # these profiles share one page; smoke, which proves nothing, has its own
 
@@ -13,8 +15,10 @@ COMMITTED = ("small", "gpu", "paper")  # these profiles share one page; smoke, w
 def write(profile: str = "small") -> Path:
     """Writes results/index.html, one page that needs no network; for the smoke profile results/smoke/index.html.
 
-    Raises a ReproError that names the file where a table or a record cannot be read.
+    Raises a ReproError that names the file where a table, a figure or a record cannot be read.
     """
+    from repro.report import page  # imports torch, jinja2 and Pillow, which `cost` does without
+
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
     smoke = profile == "smoke"
@@ -25,11 +29,25 @@ def write(profile: str = "small") -> Path:
     return target
 
 
-def cost(name: str, profile: str = "small") -> str:
-    """Runs behind a notebook's tables and the processor time they took, from the records in results/."""
-    mine = [table for table in evidence.tables(profile) if table.notebook == name]
-    ids = {run for table in mine for each in table.runs.values() for run in each}
-    if not ids:
-        return "seconds" if not notebooks.NOTEBOOKS[name] else "not run yet"
-    seconds = sum(runs.run(profile, each).seconds for each in ids)
-    return f"{len(ids)} runs, {seconds / 60:.1f} minutes of one core when last run"
+def cost(name: str) -> str:
+    """The small profile's runs behind a notebook's tables, teachers included, and their processor time, from the records."""
+    notebook = notebooks.NOTEBOOKS[name]
+    parameters = Parameters(splits=notebook.splits)
+    planned = [run for plan in notebook.tables for run in plan(parameters).runs()]
+    planned = unique(each for run in planned for each in (run, run.teacher) if each is not None)
+    if not planned:
+        return "no runs"
+    seconds = [each for each in map(_seconds, planned) if each is not None]
+    missing = f", {len(planned) - len(seconds)} without a record" if len(seconds) < len(planned) else ""
+    return f"{len(planned)} runs{missing}; {sum(seconds) / 60:.1f} minutes of one processor core"
+
+
+def _seconds(run: Run) -> float | None:
+    """What a run took, or None without a record. Its scores, the larger part of the file, are not decoded."""
+    path = records.path_of(run)
+    if path is None:
+        return None
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["provenance"]["seconds"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReproError(f"{path}: not a record ({error}); delete it and execute the run again") from None

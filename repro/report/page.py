@@ -1,136 +1,111 @@
-"""From evidence to one HTML page: style, script and images are inside it, only files of the project are linked."""
+"""From evidence to one HTML page. Style, script and images are inside it; it links only files of the project."""
 
-import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import jinja2
-from nbconvert.filters import markdown2html
 
 from repro import notebooks, paths
-from repro.evidence.tables import NOT_AVAILABLE
+from repro.evidence.results import Line
+from repro.evidence.statistics import Outcome
 from repro.models.tools.cost import published_models
-from repro.report import evidence, pictures, runs
+from repro.papers import TITLES
+from repro.report import evidence, grid, pictures, runs
 from repro.report.evidence import Table
+from repro.report.grid import Cell, Grid
+from repro.report.links import link
 
 TIERS = {
-    "exact": "counts of parameters and multiply-adds, to the last digit; where a paper's figure differs, it says so",
-    "synthetic": "networks trained on the embedded videos: claims can be tested, levels cannot be compared",
+    "exact": "counts of parameters and multiply-adds, to the last digit, beside the numbers that the papers print",
+    "synthetic": "networks trained on the embedded videos: claims can be tested, accuracies cannot be compared with the papers'",
     "small real": "networks trained on small sets of real videos",
-    "paper": "the published protocol on the published data; where the protocol is another paper's, it says whose",
+    "paper": "the published protocol on the published data, or another paper's protocol where the table names one",
 }
-VERDICTS = {
-    "supported": "the 95 % interval of our gain lies on the side that the paper claims",
-    "contradicted": "the interval lies on the other side",
-    "not resolved": "the interval holds zero: this evidence cannot tell",
-    "not run": "its runs have no record here; the command makes them",
+OUTCOMES = {
+    Outcome.SUPPORTED: "the 95 % interval of our gain is on the side that the paper claims",
+    Outcome.CONTRADICTED: "the interval is on the other side",
+    Outcome.NOT_RESOLVED: "the interval contains zero: this evidence cannot decide",
+    Outcome.NOT_RUN: "no records; the command makes them",
 }
-COLUMNS = {  # of the verdict table: {name in `evidence.verdicts`: heading}
-    "claim": "claim", "verdict": "verdict", "our gain [95 %]": "our gain [95 %]", "paper's gain": "paper's gain",
-    "published": "paper's number", "seeds": "seeds", "tier": "tier", "data": "data", "profile": "profile", "paper": "paper",
-    "source": "table", "command": "command",
-}  # fmt: skip
-SECTION = "## Deviations"  # of README.md
+FIRST = ("claim", "verdict")  # columns of the verdicts that fit on a phone
+DOCS = ("evidence", "results", "deviations")  # pages in docs/ that this page links
 
 
 def render(profile: str, profiles: Sequence[str], folder: Path) -> str:
-    """The page of `profiles` as text, for a file in `folder`; equal inputs give equal text. What `profile` lacks is listed."""
+    """The page of `profiles` as text, for a file in `folder`. Names what `profile` lacks. Equal inputs give equal text."""
+    tables = [table for each in profiles for table in evidence.tables(each)]
+    judged = evidence.verdicts(tables)
+    exact = _exact()
+    shown = [t for t in tables if t.result.name != evidence.CLAIMS and not _counts_again(t, exact)]
+    figures = {(f.profile, f.dataset, f.name): f for f in pictures.figures(profiles, folder)}
+    keys = {table.id: (table.profile, table.dataset, table.result.name) for table in shown}
+    beside = {id: figures[key] for id, key in keys.items() if key in figures}
+    return _template().render(
+        profile=profile,
+        profiles=list(dict.fromkeys(table.profile for table in tables)),
+        docs={name: link(paths.ROOT / "docs" / f"{name}.md", folder) for name in DOCS},
+        tiers=TIERS,
+        outcomes=OUTCOMES,
+        look=grid.look,
+        counts=evidence.counts(judged),
+        verdicts=_verdicts(judged),
+        missing=evidence.missing(tables, profile),
+        papers=_by_paper(shown),
+        grids={table.id: grid.of_result(table.caption, table.result) for table in shown},
+        runs={table.id: made for table in shown if (made := runs.of_table(table, folder)) is not None},
+        figures=beside,
+        others=[figure for figure in figures.values() if figure not in beside.values()],
+        exact=exact,
+        notebooks=_notebooks(profile, folder),
+    )
+
+
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("repro.report", "."), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    tables = [table for each in profiles for table in evidence.tables(each)]
-    verdicts = list(evidence.verdicts(tables))
+    return environment.get_template("page.html")
+
+
+def _verdicts(judged: Sequence[tuple[Table, Line]]) -> Grid | None:
+    """The verdicts of all folders in one grid; data set and profile where they are not the usual ones."""
+    lines = []
+    for table, line in judged:
+        where = {"data": table.dataset if table.dataset != "synthetic" else ""}
+        lines.append((line, where | {"profile": table.profile if table.profile != "small" else ""}))
+    numeric = {name for table, _ in judged for name in table.result.numeric}
+    return grid.of_lines("Verdicts", lines, numeric, FIRST) if lines else None
+
+
+def _exact() -> Grid:
+    """All exact counts, made now."""
     counted = published_models()
-    exact = list(dict.fromkeys(name for row in counted for name in row))
-    shown = [t for t in tables if t.name != evidence.CLAIMS and not set(exact) <= set(t.columns)]
-    figures = pictures.figures(profiles, folder)
-    drawn = {(t.profile, t.dataset, t.name) for t in shown}
-    return environment.get_template("page.html").render(
-        tiers=TIERS,
-        meanings=VERDICTS,
-        verdicts=verdicts,
-        columns={name: heading for name, heading in COLUMNS.items() if any(line[name] for line in verdicts)},
-        right=[name for name in COLUMNS if _numeric([line[name] for line in verdicts])],
-        counts=_counts(verdicts),
-        papers=_by_paper(shown),
-        figures={(f.profile, f.dataset, f.name): f for f in figures},
-        others=[f for f in figures if (f.profile, f.dataset, f.name) not in drawn],
-        runs={table.id: runs.of_table(table) for table in shown if table.runs},
-        record=lambda table, run: link(runs.file_of(table.profile, run), folder),
-        exact=exact,
-        counted=[[_number(row.get(name)) for name in exact] for row in counted],
-        missing=evidence.missing(tables, profile),
-        notebooks=[_notebook(name, profile, folder) for name in notebooks.NOTEBOOKS],
-        deviations=_deviations(folder),
-        profile=profile,
-        profiles=list(dict.fromkeys(table.profile for table in tables)),
-        numeric=_numeric,
-    )
+    columns = list(dict.fromkeys(name for row in counted for name in row))
+    return grid.of_values("Exact counts", columns, [[row.get(name) for name in columns] for row in counted])
 
 
-def _counts(verdicts: Sequence[dict[str, str]]) -> dict[str, dict[str, int]]:
-    """{tier: {verdict: how many}}; what a verdict adds in brackets does not count."""
-    counts: dict[str, dict[str, int]] = {}
-    for line in verdicts:
-        tier = counts.setdefault(line["tier"], dict.fromkeys(VERDICTS, 0))
-        kind = line["verdict"].partition(" (")[0]
-        tier[kind] = tier.get(kind, 0) + 1
-    return counts
+def _counts_again(table: Table, exact: Grid) -> bool:
+    """Whether the exact counts on the page hold all that a table has."""
+    lines = table.result.lines
+    return bool(lines) and all(set(line.cells) >= set(exact.columns) for line in lines)
 
 
-def _by_paper(tables: Sequence[Table]) -> dict[str, list[Table]]:
-    """{title of the paper: its tables}; papers in the order in which the notebooks' tables name them."""
-    order = [f.__module__.rpartition(".")[2] for functions in notebooks.NOTEBOOKS.values() for f in functions]
-    keys = [p for p in dict.fromkeys([*order, *sorted(t.paper for t in tables)]) if p] + [""]
-    groups = {evidence.paper_title(key): [table for table in tables if table.paper == key] for key in keys}
-    return {title: group for title, group in groups.items() if group}
+def _by_paper(tables: Sequence[Table]) -> list[tuple[str, str, list[Table]]]:
+    """Name, citation and tables of every paper that has tables."""
+    groups = ((name, cite, [t for t in tables if t.result.paper == key]) for key, (name, cite) in TITLES.items())
+    return [group for group in groups if group[-1]]
 
 
-def _notebook(name: str, profile: str, folder: Path) -> dict[str, str]:
-    """A notebook, its source, and its executed copy where `reproduce` or `run` left one beside results/."""
-    executed = paths.data() / "executed" / profile / f"{name}.ipynb"
-    here = executed.exists() and executed.is_relative_to(paths.out())
-    given = "" if profile == "small" else f" -p profile {profile}"
-    return {
-        "name": name,
-        "title": notebooks.title(name),
-        "source": link(notebooks.path_of(name), folder),
-        "executed": link(executed, folder) if here else "",
-        "command": f"python -m repro run {name}{given}",
-    }
-
-
-def _deviations(folder: Path) -> str:
-    """The README's section as HTML: links start from the page, tables scroll in a box and have scopes."""
-    readme = paths.ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
-    if f"\n{SECTION}" not in text:
-        return f"<p>Not available: README.md has no section that starts with “{SECTION}”.</p>"
-    section = text.split(f"\n{SECTION}", 1)[1].split("\n", 1)[1].split("\n## ", 1)[0]
-    made = markdown2html(section).replace("<th>", '<th scope="col">').replace("</table>", "</table></div>")
-    made = made.replace("<table>", '<div class="box" role="region" aria-label="Deviations" tabindex="0"><table>')
-    up = quote(Path(os.path.relpath(paths.ROOT, folder)).as_posix())
-    return re.sub(r'(href|src)="(?!https?:|#)', rf'\1="{up}/', made)
-
-
-def link(file: Path, folder: Path) -> str:
-    """A file as a link from a page in `folder`."""
-    return quote(Path(os.path.relpath(file, folder)).as_posix())
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _numeric(cells: Sequence[str]) -> bool:
-    """Whether a column holds numbers, which stand on the right."""
-    filled = [cell for cell in cells if cell not in ("", NOT_AVAILABLE)]
-    return bool(filled) and all(re.match(r"[+-]?[\d,.]+( ±.*| \[.*| \(.*|)$", cell) for cell in filled)
+def _notebooks(profile: str, folder: Path) -> Grid:
+    """Every notebook with its source and the command that executes it."""
+    given = () if profile == "small" else ("-p", "profile", profile)
+    rows = [
+        [
+            Cell(name, link=link(notebooks.path_of(name), folder)),
+            Cell(notebook.title),
+            Cell(" ".join(("python -m repro run", name, *given)), "code"),
+        ]
+        for name, notebook in notebooks.NOTEBOOKS.items()
+    ]
+    return Grid("Notebooks", ("notebook", "what it shows", "command"), rows)

@@ -1,93 +1,96 @@
-"""The runs behind a table, as their records in results/PROFILE/records/ tell them."""
+"""The runs behind a table, from their records."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from repro import paths, records
 from repro.errors import ReproError
+from repro.evidence.runs import flat
+from repro.report import grid
 from repro.report.evidence import Table
+from repro.report.grid import Grid
+from repro.report.links import link
 
 
 @dataclass(frozen=True)
-class RunLine:
-    """What the page says of a run. config: {dotted name: value as text}; excluded: names of clips left out."""
+class Recorded:
+    """What the page shows of one record. config: by dotted name. facts: by heading."""
 
-    id: str
-    config: dict[str, str]
-    video_top1: float
+    file: Path
+    config: Mapping[str, Any]
+    facts: Mapping[str, Any]
     seconds: float
-    machine: str
-    commit: str
     software: str
-    excluded: tuple[str, ...]
 
 
-def file_of(profile: str, id: str) -> Path:
-    """Where the record of a run lies."""
-    return paths.out() / "results" / profile / "records" / f"{id}.json"
+@dataclass(frozen=True)
+class Runs:
+    """The runs of a table: one line per run with what differs between them, and what all of them have in common.
+
+    shared: {dotted name of a field: value}. software: one line per set of versions. minutes: of one processor core.
+    """
+
+    lines: Grid
+    shared: Mapping[str, str]
+    software: tuple[str, ...]
+    minutes: float
 
 
-def run(profile: str, id: str) -> RunLine:
-    """A run of a table, from its record in results/PROFILE/records/."""
-    file = file_of(profile, id)
+def of_table(table: Table, folder: Path) -> Runs | None:
+    """The runs that a table's lines name, linked to their records from a page in `folder`; None where they name none."""
+    labels: dict[str, dict[str, None]] = {}  # of the lines, by run
+    for line in table.result.lines:
+        for run in line.runs:
+            labels.setdefault(run, {})[next(iter(line.cells.values()))] = None
+    if not labels:
+        return None
+    found = {run: _read(file_of(table.profile, run), run) for run in labels}
+    names = dict.fromkeys(name for each in found.values() for name in each.config)
+    first = next(iter(found.values()))
+    differing = [
+        name for name in names if any(each.config.get(name) != first.config.get(name) for each in found.values())
+    ]
+    rows = [
+        [run, "; ".join(labels[run]), *(each.config.get(name) for name in differing), *each.facts.values()]
+        for run, each in found.items()
+    ]
+    return Runs(
+        grid.of_values(
+            f"Runs of: {table.caption}", ["run", "row", *(name.replace(".", " ") for name in differing), *first.facts], rows,
+            [link(each.file, folder) for each in found.values()],
+        ),
+        {name: grid.words(first.config[name]) or "none" for name in names if name not in differing},
+        tuple(sorted({each.software for each in found.values()})),
+        sum(each.seconds for each in found.values()) / 60,
+    )  # fmt: skip
+
+
+def file_of(profile: str, run: str) -> Path:
+    """The file of a run's record: beside the tables, else among those that come with the project."""
+    beside = paths.out() / "results" / profile / "records" / f"{run}.json"
+    return beside if beside.exists() else records.path_committed(profile, run)
+
+
+def _read(file: Path, run: str) -> Recorded:
     record = records.read(file)
     try:
-        if record.id != id:
+        if record.id != run:
             raise ValueError(f"it is the record of {record.id}")
-        machine, git = record.provenance["machine"], record.provenance["git"]
-        return RunLine(
-            id,
-            dict(_flat(record.config)),
-            float(record.metrics["video_top1"]),
-            float(record.provenance["seconds"]),
-            f"{machine['processor']}, {machine['device']}",
-            git["commit"][:9] + (" with changes" if git["dirty"] is True else ""),
-            ", ".join(f"{name} {version}" for name, version in record.provenance["versions"].items()),
-            tuple(map(str, record.excluded)),
-        )
+        made, seconds = record.provenance, float(record.provenance["seconds"])
+        facts = {
+            "top-1 %": round(100 * record.metrics["video_top1"], 1),
+            "seconds": round(seconds, 1),
+            "machine": f"{made['machine']['processor']}, {made['machine']['device']}",
+            "commit": made["git"]["commit"][:9] + (" with changes" if made["git"]["dirty"] is True else ""),
+            "clips left out": _left_out(record.excluded),
+        }
+        software = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+        return Recorded(file, dict(flat(record.config)), facts, seconds, software)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ReproError(f"{file}: not a record of this run ({error}); delete it and execute the run again") from None
 
 
-def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in config.items():
-        if name == "teacher" and value:  # its own record says the rest
-            yield f"{prefix}{name}", f"{value['data']['modality']}, seed {value['seed']}"
-        elif isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            yield f"{prefix}{name}", "none" if value in (None, [], "") else text
-
-
-def of_table(table: Table) -> dict[str, Any]:
-    """What the details under a table show: a line a run with what differs between runs, and what all have in common."""
-    rows: dict[str, list[str]] = {}
-    for row, ids in table.runs.items():
-        for each in dict.fromkeys(ids):
-            rows.setdefault(each, []).append(row)
-    lines = [run(table.profile, each) for each in rows]
-    names = list(dict.fromkeys(name for line in lines for name in line.config))
-    differing = [name for name in names if len({line.config.get(name) for line in lines}) > 1]
-    shared = {name: lines[0].config[name] for name in names if name not in differing}
-    columns = ["run", "row", *map(_last, differing), "top-1 %", "seconds", "machine", "commit", "left out"]
-    return {
-        "columns": columns,
-        "rows": [[line.id, *_run(line, rows[line.id], differing)] for line in lines],
-        "shared": shared,
-        "software": sorted({line.software for line in lines}),
-        "minutes": f"{sum(line.seconds for line in lines) / 60:.1f}",
-    }
-
-
-def _last(name: str) -> str:
-    return name.rpartition(".")[2].replace("_", " ")
-
-
-def _run(line: RunLine, rows: list[str], differing: list[str]) -> list[str]:
-    left_out = f"{len(line.excluded)}: {', '.join(line.excluded)}" if line.excluded else "none"
-    values = [line.config.get(name, "not set") for name in differing]
-    top1, seconds = f"{100 * line.video_top1:.1f}", f"{line.seconds:.1f}"
-    return ["; ".join(rows), *values, top1, seconds, line.machine, line.commit, left_out]
+def _left_out(clips: Collection[str]) -> str:
+    return f"{len(clips)}: {', '.join(clips)}" if clips else "none"
