@@ -51,8 +51,8 @@ def of_result(caption: str, result: Result) -> Grid:
 def of_lines(
     caption: str, lines: Sequence[tuple[Line, Mapping[str, str]]], numeric: Collection[str], first: Sequence[str] = ()
 ) -> Grid:
-    """Lines of finished tables, each with further cells; the columns `first` come first. A column without text is left out."""
-    rows = [dict(line.cells) | dict(more) for line, more in lines]
+    """Lines of finished tables, each after further cells; the columns `first` come first. A column without text is left out."""
+    rows = [dict(more) | dict(line.cells) for line, more in lines]
     filled = dict.fromkeys(name for row in rows for name, text in row.items() if text)
     columns = [*(name for name in first if name in filled), *(name for name in filled if name not in first)]
     cells = [
