@@ -68,9 +68,10 @@ def streams_figure(table: Table, parameters: Parameters) -> Figure:
                 x, [v.mean() for v in values], 0.18, yerr=spread, color=colour(row.label), label=row.label,
                 error_kw={"lw": 1},
             )  # fmt: skip
-            axes.bar_label(bars, [f"{v.mean():.1f}" for v in values], padding=2, fontsize=8)
+            inside = {"label_type": "center", "rotation": 90, "color": "white", "fontweight": "bold"}
+            axes.bar_label(bars, [f"{v.mean():.1f}" for v in values], fontsize=8, **inside)
         axes.set_xticks(range(len(columns)), columns)
-        axes.set(ylim=(0, 112), yticks=range(0, 101, 20), ylabel=f"top-{k}, %")
+        axes.set(ylim=(0, 105), yticks=range(0, 101, 20), ylabel=f"top-{k}, %")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
