@@ -1,57 +1,77 @@
 """Verdicts on claims, from records written for the purpose: each verdict can come out, and noise resolves nothing."""
 
-import dataclasses
 import zlib
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from repro import execute, notebooks, records
-from repro.config import Data, Model, Objective, Optimisation, Run
+from repro import notebooks
+from repro.config import CrossEntropy, Data, Model, Optimisation, Run
 from repro.errors import ReproError
 from repro.evidence import claims as findings
-from repro.evidence import tables
-from repro.evidence.statistics import CONTRADICTED, NOT_RESOLVED, SUPPORTED, Gain
-from repro.evidence.tables import ONE_SEED, Row, Table
-from repro.figures import results as plots
+from repro.evidence import results, tables
+from repro.evidence.statistics import Gain, Outcome
+from repro.figures import claims as figures
+from repro.figures import style
 from repro.papers import imrs
-from repro.papers.claims import CLAIMS, Claim, beats, ladder
+from repro.papers.table import Claim, Row, Table, beats, each_beats, ladder
 from repro.parameters import Parameters
 
+SUPPORTED, CONTRADICTED, NOT_RESOLVED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.NOT_RESOLVED
 CLIPS = 200
 WEAK, STRONG = 0.55, 0.75  # shares of clips that a system gets right: far apart for three seeds of 200 clips
-NUMBERS = pd.DataFrame(columns=["row", "metric", "value", "tag", "dataset"])
+NUMBERS = "made up", "table", "1"
+PUBLISHED = tables.published
 
 
 def run(label: str, split: int, seed: int) -> Run:
-    data = Data("synthetic", label, split, val_fraction=0.0)  # the catalog's id tells the systems apart
+    data = Data("synthetic", label, split, val_fraction=0.0)  # the source tells the systems apart
     optimisation = Optimisation(select="last", schedule="onecycle")
-    return Run("smoke", seed, data, Model("resnext3d"), Objective(), optimisation)
+    return Run("smoke", seed, data, Model("resnext3d"), CrossEntropy(), optimisation)
 
 
-def planner(*labels: str, paper: pd.DataFrame = NUMBERS, against: str = ""):
-    """A function from a parameters to a table with these rows, as the papers' modules have them."""
+def planner(*labels: str, against: str = ""):
+    """A function from parameters to a table with these rows, as the papers' modules have them."""
 
     def table(parameters: Parameters) -> Table:
         rows = tuple(
             Row(k, tuple((run(k, s, n),) for s in parameters.splits for n in parameters.seeds)) for k in labels
         )
-        return Table("made_up", "Made up.", "?", against or labels[0], rows, paper, "streams")
+        numbers = (*NUMBERS[:2], ",".join(map(str, parameters.splits)))
+        return Table("made_up", "", "Made up.", "?", against or labels[0], rows, numbers, "streams")
 
     return table
 
 
-def record(label: str, share: float, seeds=(0, 1, 2), splits=(1,), noise: int = 0) -> None:
-    """Writes records of a system that gets `share` of the test clips right; which ones is drawn for every run."""
-    for split, seed in ((split, seed) for split in splits for seed in seeds):
-        key = zlib.crc32(f"{label}, {split}, {seed}, {noise}".encode())
-        right = np.random.default_rng(key).permutation(CLIPS) < round(share * CLIPS)
-        scores = np.stack([right, ~right], axis=1).astype(float)  # every label is class 0
-        one = run(label, split, seed)
-        clips = [f"{split}-{i}" for i in range(CLIPS)]
-        made = records.Record(one.id, {}, [], {}, scores, [0] * CLIPS, clips, ["yes", "no"], [], {})
-        records.write(made, execute.record_path(one))
+@pytest.fixture(autouse=True)
+def prints(monkeypatch):
+    """A function that says what the made-up paper prints for some splits: rows, metrics, values, tags."""
+    printed = {}
+
+    def published(numbers: tuple[str, str, str], dataset: str) -> pd.DataFrame:
+        if numbers[:2] != NUMBERS[:2]:
+            return PUBLISHED(numbers, dataset)
+        return pd.DataFrame(printed.get(numbers[2], ()), columns=["row", "metric", "value", "tag"])
+
+    monkeypatch.setattr(tables, "published", published)
+    return lambda *rows, splits="1": printed.update({splits: rows})
+
+
+@pytest.fixture
+def record(recorded):
+    """A function that records a system that gets a share of the test clips right; which ones is drawn for every run."""
+
+    def write(label: str, share: float, seeds=(0, 1, 2), splits=(1,), noise: int = 0) -> None:
+        for split, seed in ((split, seed) for split in splits for seed in seeds):
+            key = zlib.crc32(f"{label}, {split}, {seed}, {noise}".encode())
+            right = np.random.default_rng(key).permutation(CLIPS) < round(share * CLIPS)
+            clips = [f"{split}-{i}" for i in range(CLIPS)]  # every label is class 0
+            recorded(
+                run(label, split, seed), np.stack([right, ~right], axis=1), [0] * CLIPS, ["yes", "no"], clips=clips
+            )
+
+    return write
 
 
 def evaluate(pairs, *labels: str, parameters: Parameters | None = None, **given) -> findings.Finding:
@@ -59,38 +79,41 @@ def evaluate(pairs, *labels: str, parameters: Parameters | None = None, **given)
     return findings.evaluate(parameters or Parameters(profile="smoke"), [claim])[0]
 
 
-def test_a_claim_of_one_pair_comes_out_each_way(home):
+def test_a_claim_of_one_pair_comes_out_each_way(record):
     record("weak", WEAK)
     record("strong", STRONG)
     record("even", STRONG, noise=1)
-    assert evaluate(beats("strong", "weak"), "weak", "strong").verdict == SUPPORTED
-    assert evaluate(beats("weak", "strong"), "weak", "strong").verdict == CONTRADICTED
-    assert evaluate(beats("even", "strong"), "even", "strong").verdict == NOT_RESOLVED
+    assert evaluate(beats("strong", "weak"), "weak", "strong").verdict.outcome == SUPPORTED
+    assert evaluate(beats("weak", "strong"), "weak", "strong").verdict.outcome == CONTRADICTED
+    assert evaluate(beats("even", "strong"), "even", "strong").verdict.outcome == NOT_RESOLVED
 
 
-def test_noise_is_not_resolved(home):
+def test_noise_is_not_resolved(record):
     outcomes = []
     for i in range(8):
         for label in "abcd":
             record(label, STRONG, noise=i)
-        outcomes.append(evaluate(beats("a", "b", "c", "d"), *"abcd").verdict)
-        outcomes.append(evaluate(ladder("a", "b", "c", "d"), *"abcd").verdict)
+        outcomes.append(evaluate(beats("a", "b", "c", "d"), *"abcd").verdict.outcome)
+        outcomes.append(evaluate(ladder("a", "b", "c", "d"), *"abcd").verdict.outcome)
     assert SUPPORTED not in outcomes
     assert outcomes.count(NOT_RESOLVED) >= 13  # of 16; each of three pairs is contradicted by chance in 2.5 %
 
 
-def test_one_pair_decides_a_claim_of_several(home):
+def test_one_pair_decides_a_claim_of_several(record):
     for label, share in (("best", 0.9), ("good", 0.75), ("also good", 0.75), ("weak", 0.5)):
         record(label, share)
     names = ("best", "good", "also good", "weak")
     whole = evaluate(beats("best", "good", "weak"), *names)
-    assert (whole.verdict, whole.over) == (SUPPORTED, "over good")  # all hold: the smallest gain is shown
+    assert (whole.verdict.outcome, whole.over) == (SUPPORTED, "over good")  # all hold: the smallest gain is shown
     open_ = evaluate(beats("good", "also good", "weak"), *names)
-    assert (open_.verdict, open_.over) == (NOT_RESOLVED, "over also good")
+    assert (open_.verdict.outcome, open_.over) == (NOT_RESOLVED, "over also good")
     against = evaluate(beats("good", "also good", "best", "weak"), *names)
-    assert (against.verdict, against.over) == (CONTRADICTED, "over best")  # though one pair holds and one is open
+    assert (against.verdict.outcome, against.over) == (
+        CONTRADICTED,
+        "over best",
+    )  # though one pair holds and one is open
     chain = evaluate(ladder("weak", "good", "best"), *names)
-    assert chain.verdict == SUPPORTED
+    assert chain.verdict.outcome == SUPPORTED
     assert chain.claim.pairs == (("good", "weak"), ("best", "good"))
     assert chain.over == "best over good"
 
@@ -109,71 +132,71 @@ def test_the_pair_that_is_shown_shares_the_claims_verdict(gains, verdict, shown)
     assert findings.judge([Gain(*gain) for gain in gains]) == (verdict, shown)
 
 
-def test_without_records_a_claim_is_not_run_and_has_its_command(home):
+def test_without_records_a_claim_is_not_run_and_has_its_command(record):
     record("weak", WEAK)  # the other row has none
     finding = evaluate(beats("strong", "weak"), "weak", "strong", parameters=Parameters(profile="smoke", splits=(1,)))
-    assert (finding.verdict, finding.seeds, finding.runs) == (findings.NOT_RUN, 0, ())
+    assert (finding.verdict.outcome, finding.verdict.seeds, finding.runs) == (Outcome.NOT_RUN, 0, ())
+    assert finding.verdict.gain is None
     assert finding.command == "python -m repro run streams -p profile smoke -p splits 1 -p seeds 0,1,2"
 
 
-def test_a_claim_that_is_not_run_shows_the_papers_smallest_gain(home):
-    numbers = pd.DataFrame({"row": list("abc"), "metric": "top1", "value": [70.0, 68.0, 69.4], "tag": "stated"})
-    finding = evaluate(beats("a", "b", "c"), *"abc", paper=numbers)
-    assert (finding.verdict, finding.published) == (findings.NOT_RUN, "+0.6")
+def test_a_claim_that_is_not_run_shows_the_papers_smallest_gain(home, prints):
+    prints(*((row, "top1", value, "stated") for row, value in (("a", 70.0), ("b", 68.0), ("c", 69.4))))
+    finding = evaluate(beats("a", "b", "c"), *"abc")
+    assert (finding.verdict.outcome, str(finding.published)) == (Outcome.NOT_RUN, "+0.6")
+    assert finding.published.gain == pytest.approx(0.6)
 
 
-def test_only_what_all_rows_have_counts(home):
+def test_only_what_all_rows_have_counts(record):
     record("weak", WEAK, seeds=(0, 1, 2), splits=(1, 2))
     record("strong", STRONG, seeds=(1, 2), splits=(1,))
     finding = evaluate(
         beats("strong", "weak"), "weak", "strong", parameters=Parameters(profile="smoke", splits=(1, 2, 3))
     )
-    assert (finding.verdict, finding.seeds) == (SUPPORTED, 2)
+    assert (finding.verdict.outcome, finding.verdict.seeds) == (SUPPORTED, 2)
     assert {(r.data.split, r.seed) for r in finding.runs} == {(1, 1), (1, 2)}
     assert "-p splits 1" in finding.command
     assert "-p seeds 1,2" in finding.command
-    shares = finding.gains[0]
-    assert shares.mean == pytest.approx(STRONG - WEAK)
+    assert finding.gains[0].mean == pytest.approx(STRONG - WEAK)
+    assert finding.verdict.gain == finding.gains[0]
 
 
-def test_the_paper_s_numbers_are_those_of_the_splits_that_are_recorded(home):
-    def table(parameters: Parameters) -> Table:
-        value = [70.0, 60.0] if len(parameters.splits) == 3 else [50.0, 49.0]
-        numbers = pd.DataFrame({"row": ["a", "b"], "metric": "top1", "value": value, "tag": "stated"})
-        return planner("a", "b", paper=numbers)(parameters)
-
+def test_the_paper_s_numbers_are_those_of_the_splits_that_are_recorded(record, prints):
+    prints(("a", "top1", 70.0, "stated"), ("b", "top1", 60.0, "stated"), splits="1,2,3")
+    prints(("a", "top1", 50.0, "stated"), ("b", "top1", 49.0, "stated"), splits="1")
     record("a", STRONG)
     record("b", WEAK)
-    claim = Claim("One is better.", "A paper", "section 0", table, beats("a", "b"))
-    assert findings.evaluate(Parameters(profile="smoke", splits=(1, 2, 3)), [claim])[0].published == "+1.0"
+    three = Parameters(profile="smoke", splits=(1, 2, 3))
+    assert str(evaluate(beats("a", "b"), "a", "b", parameters=three).published) == "+1.0"
 
 
-def test_one_seed_is_said(home):
+def test_one_seed_is_said(record):
     record("weak", WEAK, seeds=(0,))
     record("strong", STRONG, seeds=(0,))
-    assert evaluate(beats("strong", "weak"), "weak", "strong").verdict == SUPPORTED + ONE_SEED
+    assert str(evaluate(beats("strong", "weak"), "weak", "strong").verdict) == "supported (one seed)"
 
 
-def test_what_no_sentence_says_is_implied(home):
-    numbers = pd.DataFrame([("a", "order", 1.0, "stated")], columns=["row", "metric", "value", "tag"])
-    claim = Claim("One is better.", "A paper", "abstract, implied", planner("a", "b", paper=numbers), beats("a", "b"))
-    assert findings.evaluate(Parameters(profile="smoke"), [claim])[0].published == "implied without a number"
+def test_what_no_sentence_says_is_implied(home, prints):
+    prints(("a", "order", 1.0, "stated"))
+    claim = Claim("One is better.", "A paper", "abstract, implied", planner("a", "b"), beats("a", "b"))
+    assert str(findings.evaluate(Parameters(profile="smoke"), [claim])[0].published) == "implied without a number"
 
 
 @pytest.mark.parametrize(
-    ("rows", "expected"),
+    ("rows", "expected", "gain"),
     [
-        ([("a", "top1", 70.0, "stated"), ("b", "top1", 68.5, "stated")], "+1.5"),
-        ([("a", "top1", 70.0, "stated"), ("b", "top1", 68.5, "derived")], "+1.5 (derived)"),
-        ([("a", "gain", 2.5, "stated"), ("a", "top1", 71.9, "derived"), ("b", "top1", 69.4, "stated")], "+2.5"),
-        ([("a", "order", -1.0, "stated")], "stated without a number"),
-        ([("a", "top1", 70.0, "stated")], "stated without a number"),
-        ([], "not available"),
+        ([("a", "top1", 70.0, "stated"), ("b", "top1", 68.5, "stated")], "+1.5", 1.5),
+        ([("a", "top1", 70.0, "stated"), ("b", "top1", 68.5, "derived")], "+1.5 (derived)", 1.5),
+        ([("a", "gain", 2.5, "stated"), ("a", "top1", 71.9, "derived"), ("b", "top1", 69.4, "stated")], "+2.5", 2.5),
+        ([("a", "order", -1.0, "stated")], "stated without a number", None),
+        ([("a", "top1", 70.0, "stated")], "stated without a number", None),
+        ([], "not available", None),
     ],
 )
-def test_what_the_paper_gives(home, rows, expected):
-    numbers = pd.DataFrame(rows, columns=["row", "metric", "value", "tag"])
-    assert evaluate(beats("a", "b"), "a", "b", paper=numbers, against="b").published == expected
+def test_what_the_paper_gives(home, prints, rows, expected, gain):
+    prints(*rows)
+    found = evaluate(beats("a", "b"), "a", "b", against="b").published
+    assert (str(found), found.gain) == (expected, gain)
 
 
 def test_a_row_that_the_table_lacks_is_an_error(home):
@@ -181,30 +204,30 @@ def test_a_row_that_the_table_lacks_is_an_error(home):
         evaluate(beats("stong", "weak"), "weak", "strong")
 
 
-def test_every_claim_names_rows_of_its_table_and_a_notebook_that_makes_them(monkeypatch):
-    monkeypatch.setattr(
-        Parameters, "prepare", lambda *_: dataclasses.make_dataclass("Clips", ["id", "excluded"])("x", ())
-    )
+def test_pairs():
+    assert beats("a", "b", "c") == (("a", "b"), ("a", "c"))
+    assert each_beats("a", "b", "c") == (("b", "a"), ("c", "a"))
+    assert ladder("a", "b", "c") == (("b", "a"), ("c", "b"))
+
+
+def test_every_claim_names_rows_of_its_table_and_a_notebook_that_makes_them():
     parameters = Parameters()
-    planned = {function: function(parameters) for function in {claim.table for claim in CLAIMS}}
-    for claim in CLAIMS:
+    planned = {function: function(parameters) for function in {claim.table for claim in findings.CLAIMS}}
+    for claim in findings.CLAIMS:
         table = planned[claim.table]
         labels = {row.label for row in table.rows}
         assert {label for pair in claim.pairs for label in pair} <= labels, claim.statement
-        assert claim.table in notebooks.NOTEBOOKS[table.notebook]
+        assert claim.table in notebooks.NOTEBOOKS[table.notebook].tables
         assert claim.statement.endswith(".")
         assert claim.source
-    assert len({claim.statement for claim in CLAIMS}) == len(CLAIMS)  # the page finds a row's runs by it
+    assert len({claim.statement for claim in findings.CLAIMS}) == len(findings.CLAIMS)  # the page finds runs by it
+    assert {claim.paper for claim in findings.CLAIMS} == {"IMRS", "T-STAM", "SMNet", "STME", "STMSA", "STDDCN"}
 
 
-def test_the_papers_gains_are_those_of_its_text(monkeypatch):
-    monkeypatch.setattr(
-        Parameters, "prepare", lambda *_: dataclasses.make_dataclass("Clips", ["id", "excluded"])("x", ())
-    )
-
+def test_the_papers_gains_are_those_of_its_text():
     def gain(dataset: str, splits, better: str, worse: str) -> str:
         table = imrs.streams(Parameters(profile="small", dataset=dataset, splits=splits))
-        return findings._published(table, better, worse, "abstract")
+        return str(findings._published(table, dataset, better, worse, "abstract"))
 
     assert gain("hmdb51", (1,), "IMRS", "RGB") == "+6.5"  # section 4.4
     assert gain("hmdb51", (1,), "IMRS", "Flow") == "+3.9"
@@ -213,7 +236,7 @@ def test_the_papers_gains_are_those_of_its_text(monkeypatch):
     assert gain("hmdb51", (1, 2, 3), "IMRS", "Flow") == "+4.4"  # abstract: 73.5 and 69.1
 
 
-def test_frame_sentence_figure_and_files(home):
+def test_table_sentence_figure_and_files(record, home):
     record("weak", WEAK)
     record("strong", STRONG)
     parameters = Parameters(profile="smoke")
@@ -224,31 +247,36 @@ def test_frame_sentence_figure_and_files(home):
         Claim("None is better.", "B", "section 3", table, beats("none", "strong", "weak")),
     ]
     found = findings.evaluate(parameters, claims)
-    frame = findings.frame(found, parameters)
-    assert frame["verdict"].tolist() == [SUPPORTED, CONTRADICTED, findings.NOT_RUN]
+    result = findings.result(found, parameters)
+    assert result.outcomes == [SUPPORTED, CONTRADICTED, Outcome.NOT_RUN]
+    assert [line.cells["verdict"] for line in result.lines] == ["supported", "contradicted", "not run"]
+    assert [line.verdict.gain for line in result.lines] == [found[0].gains[0], found[1].gains[0], None]
+    frame = result.frame
     assert frame["tier"].unique().tolist() == ["synthetic"]
     assert frame["our gain [95 %]"].str.startswith(("+", "-")).tolist() == [True, True, False]
     assert findings.sentence(found) == "Of 3 claims: 1 supported, 1 contradicted, 1 not run."
-    folder = tables.save(frame, "claims", parameters, found[0].runs)
+    results.save(result, parameters)
+    folder = home / "out" / "results" / "smoke" / "synthetic"
     saved = pd.read_csv(folder / "claims.csv", keep_default_na=False)
     assert saved["runs"].str.split().str.len().tolist() == [6, 6, 0]
-    assert saved["command"].tolist() == frame["command"].tolist()  # each claim has its own
-    assert {path.suffix for path in folder.glob("claims.*")} == {".csv", ".md", ".html", ".tex"}
-    assert plots.save(findings.figure(found, parameters), "claims", parameters).stat().st_size > 5000
+    assert saved["command"].tolist() == [finding.command for finding in found]  # each claim has its own
+    assert {path.suffix for path in folder.glob("claims.*")} == {".json", ".csv", ".md", ".html", ".tex"}
+    assert results.read(folder / "claims.json") == result
+    drawn = style.save(figures.figure(found, parameters), "claims", parameters, "claims")
+    assert drawn.stat().st_size > 5000
 
 
-def test_a_missing_data_root_is_an_error_and_not_a_claim_that_was_not_run(tmp_path):
+def test_claims_of_an_absent_data_set_are_not_run(tmp_path, home):
     parameters = Parameters(profile="smoke", dataset="ucf101", data_root=str(tmp_path / "nowhere"))
-    with pytest.raises(ReproError, match="there is no such folder"):
-        findings.evaluate(parameters)
+    found = findings.evaluate(parameters)
+    assert {finding.verdict.outcome for finding in found} == {Outcome.NOT_RUN}
+    assert not list(tmp_path.iterdir()), "looking at claims wrote a file"
 
 
-def test_a_protocol_without_its_file_leaves_the_other_claims_alone(monkeypatch):
-    monkeypatch.setattr(Parameters, "prepare", lambda *_: type("Clips", (), {"id": "x", "excluded": ()}))
+def test_a_protocol_without_its_file_leaves_the_other_claims_alone(home):
     found = findings.evaluate(Parameters(profile="paper"))
-    assert {f.verdict for f in found} == {findings.NOT_RUN}
-    tiers = {f.claim.paper: f.tier for f in found}
-    assert set(tiers.values()) == {"synthetic"}
+    assert {f.verdict.outcome for f in found} == {Outcome.NOT_RUN}
+    assert {f.tier for f in found} == {"synthetic"}
     reasons = {f.claim.paper: f.command for f in found}
     assert "pretrained_rgb" in reasons["T-STAM"]
     assert "ResNet-50" in reasons["STME"]

@@ -3,13 +3,16 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from repro import networks, notebooks
 from repro.evidence import published as comparison
 from repro.evidence import tables
 from repro.figures import published as comparison_figure
 from repro.models.tools import cost
+from repro.papers import imrs, tstam
 from repro.parameters import Parameters
 
 TAGS = {"stated", "derived", "recalled", "not available", "implied"}  # implied: an order that an abstract suggests
@@ -32,7 +35,7 @@ def added(text: str) -> float:
 
 
 def test_all_papers_files_are_here():
-    assert {"imrs.csv", "imrs_table5.csv", "tstam.csv", "family2d.csv"} <= {file.name for file in FILES}
+    assert {"imrs.csv", "imrs_table5.csv", "tstam.csv", "family2d.csv", "resnet50.csv"} <= {file.name for file in FILES}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -99,12 +102,12 @@ def test_table5_by_hand():
 
 
 def test_tables_2_to_4_by_hand():
-    streams = tables.published("imrs", "streams", "hmdb51", "mean").set_index("row")["value"]
+    streams = tables.published(("imrs", "streams", "mean"), "hmdb51").set_index("row")["value"]
     assert streams.to_dict() == {"RGB": 65.6, "Flow": 69.1, "IMRS": 73.5}  # abstract
-    table2 = tables.published("imrs", "table2", "synthetic", "1").set_index("row")["value"]
+    table2 = tables.published(("imrs", "table2", "1"), "synthetic").set_index("row")["value"]
     assert table2.tolist() == [65.9, 65.8, 67.0, 66.2, 67.6]
-    assert tables.published("imrs", "table3", "ucf101", "1")["value"].tolist() == [90.7, 91.0, 91.8]
-    assert tables.published("imrs", "table4", "hmdb51", "1")["value"].tolist()[:6] == [
+    assert tables.published(("imrs", "table3", "1"), "ucf101")["value"].tolist() == [90.7, 91.0, 91.8]
+    assert tables.published(("imrs", "table4", "1"), "hmdb51")["value"].tolist()[:6] == [
         73.1,
         73.3,
         72.1,
@@ -115,7 +118,7 @@ def test_tables_2_to_4_by_hand():
 
 
 def test_the_2d_family_by_hand():
-    frame = comparison.family2d(Parameters(profile="smoke")).set_index(["method", "frames", "views"])
+    frame = comparison.family2d(Parameters(profile="smoke")).frame.set_index(["method", "frames", "views"])
     assert frame.loc[("TSM", "8", "1 clip, centre crop"), "Something-Something V1"].tolist() == ["45.6", "46.9"]
     ours = frame.loc[["SMNet", "STME", "STMSA"]]
     assert set(ours.filter(regex="Something|Kinetics|Diving").to_numpy().ravel()) == {"", "not available"}
@@ -154,19 +157,47 @@ def test_methods_that_no_panel_shows_are_named():
         assert name in texts
 
 
-def test_ours_stand_apart_and_only_where_recorded(home, monkeypatch):
-    monkeypatch.setattr(comparison, "recorded", lambda rows: [type(rows[0])(rows[0].label, ())])  # nothing is recorded
-    monkeypatch.setattr(Parameters, "prepare", lambda *_: type("Clips", (), {"id": "x", "excluded": ()}))
+OURS = "ours (synthetic tier)"
+
+
+def test_without_records_no_row_is_ours(home):
     parameters = Parameters(profile="smoke")
-    for frame in (comparison.imrs_table5(parameters), comparison.tstam_comparison(parameters)):
-        assert (frame["ours (synthetic tier)"] == "").all()
+    for result in (comparison.imrs_table5(parameters), comparison.tstam_comparison(parameters)):
+        frame = result.frame
+        assert (frame[OURS] == "").all()
         assert not frame["method"].str.startswith("ours").any()
+        assert not any(line.runs for line in result.lines)
 
 
-def test_tstam_s_differences(home, monkeypatch):
-    monkeypatch.setattr(comparison, "recorded", lambda rows: [type(rows[0])(rows[0].label, ())])
-    monkeypatch.setattr(Parameters, "prepare", lambda *_: type("Clips", (), {"id": "x", "excluded": ()}))
-    frame = comparison.tstam_comparison(Parameters(profile="smoke")).set_index("method")
+def test_ours_stand_apart_with_the_cost_of_the_networks_that_ran(recorded):
+    parameters = Parameters(profile="smoke", seeds=(0, 1))
+    rgb, _, student, _ = imrs.streams(parameters).rows
+    for seed, right in ((0, [0, 0]), (1, [0, 1])):
+        scores = np.eye(12)[right]
+        for row in (rgb, student):
+            recorded(row.systems[seed][0], scores, [0, 0], [str(k) for k in range(12)])
+    recorded(tstam.stream(parameters, 1, 0), np.eye(12)[[0, 1]], [0, 0], [str(k) for k in range(12)])
+
+    result = comparison.imrs_table5(parameters)
+    frame, ours = result.frame, result.frame["method"].str.startswith("ours")
+    assert frame.loc[ours, "method"].tolist() == [
+        "ours: RGB",
+        "ours: IMRS",
+    ]  # flow, and with it two streams, has no record
+    assert frame.loc[ours, OURS].tolist() == ["75.0 ± 35.4 (2 seeds)"] * 2  # 100 and 50
+    assert (frame.loc[~ours, OURS] == "").all()
+    assert (frame.loc[ours, ["UCF101", "HMDB51"]] == "").all(axis=None)  # never beside a paper's number
+    assert [len(line.runs) for line in result.lines][-2:] == [2, 2]
+    network = networks.build(rgb.systems[0][0], range(12), initialise=False)
+    assert set(frame.loc[ours, "params M"]) == {f"{sum(p.numel() for p in network.parameters()) / 1e6:.3g}"}
+
+    frame = comparison.tstam_comparison(parameters).frame
+    ours = frame["method"].str.startswith("ours")
+    assert frame.loc[ours, ["method", OURS]].to_numpy().tolist() == [["ours: RGB", "50.0 (one seed)"]]
+
+
+def test_tstam_s_differences(home):
+    frame = comparison.tstam_comparison(Parameters(profile="smoke")).frame.set_index("method")
     above = frame[["T-STAM above it, UCF101", "T-STAM above it, HMDB51"]]
     assert above.loc["Two-Stream Fusion"].tolist() == ["+3.2", "+6.5"]  # section 4.3.5
     assert above.loc["TSN (7 segments)"].tolist()[0] == "+0.8"
@@ -174,3 +205,24 @@ def test_tstam_s_differences(home, monkeypatch):
     assert above.loc["TSM (8 frames)"].tolist() == ["-0.2", "-1.6"]  # against the text, which says better
     assert above.loc["CHAM"].tolist() == ["", ""]
     assert (frame["list"] == "attention").sum() == len(comparison.ATTENTION)
+
+
+def test_the_paper_profile_lists_the_published_methods_alone(home):
+    result = comparison.tstam_comparison(Parameters(profile="paper"))  # its own runs need a public file
+    assert not result.frame["method"].str.startswith("ours").any()
+
+
+def test_numbers_of_an_unknown_data_set_are_hmdb51s_and_no_file_gives_none():
+    key = ("imrs", "table3", "1")
+    assert tables.published(key, "synthetic")["value"].tolist() == tables.published(key, "hmdb51")["value"].tolist()
+    assert tables.published(("", "", ""), "hmdb51").empty
+
+
+def test_every_table_of_a_paper_finds_its_numbers():
+    """A misspelt key or label would leave a column empty without an error."""
+    for name, notebook in notebooks.NOTEBOOKS.items():
+        for plan in notebook.tables:
+            table = plan(Parameters(splits=notebook.splits))
+            found = tables.published(table.numbers, "hmdb51")
+            assert found.empty == (name == "temporal_order"), name  # that one is ours
+            assert set(found["row"]) <= {row.label for row in table.rows}, name
