@@ -82,6 +82,7 @@ def prepare(
     group: str = "",
     allow_missing: bool = False,
     jobs: int = -1,
+    device: str = "cpu",
 ) -> None:
     """Decode every clip of a data set, compute its optical flow and store both; can be killed and started again.
 
@@ -89,11 +90,12 @@ def prepare(
         dataset: ucf101, hmdb51, something_v1, something_v2, diving48, kinetics400, folder or synthetic.
         root: the folder of its files.
         side: short side of the stored frames, in pixels.
-        flow: tvl1, dis or farneback.
+        flow: tvl1, dis, farneback, or tvl1_torch: TV-L1 on torch tensors, for a GPU.
         bound: stored flow is clipped to this many pixels and mapped to 0..255.
         group: for folder data, a regular expression with a named group (?P<group>...) on the file names.
         allow_missing: go on without the files that are absent.
         jobs: processes at once, -1 for one per core.
+        device: cpu, or cuda for the flow tvl1_torch.
     """
     import pandas as pd
 
@@ -108,7 +110,7 @@ def prepare(
     splits = (1, 2, 3) if dataset in ("ucf101", "hmdb51", "synthetic") else (1,)
     clips = [recipes.clips(given, split, "rgb", val_fraction=0.0) for split in splits]
     table = pd.concat([catalog.of(each, jobs).table for each in clips]).drop_duplicates("clip")
-    prepared = packing.prepare(table, dataset, catalog.data_root(clips[0]), recipe, jobs)
+    prepared = packing.prepare(table, dataset, catalog.data_root(clips[0]), recipe, jobs, device)
     print(prepared.summary())
     packing.require_all(prepared)
 

@@ -115,6 +115,28 @@ def test_every_clip_is_accounted_for_and_finished_ones_stay(home):
     assert all(path.stat().st_mtime_ns == when for path, when in written.items())
 
 
+def test_flow_on_a_device_is_computed_here_while_workers_decode(home):
+    """The same code as on a GPU, on CPU tensors: packed files are whole, and their identity is their own."""
+    table = clips(home / "videos", 3)
+    (home / "videos" / "c" / "1.avi").write_bytes(b"no video at all")
+    on_torch, compiled = Recipe(side=16, flow="tvl1_torch"), Recipe(side=16, flow="tvl1")
+    done = prepare(table, "folder", home / "videos", on_torch, jobs=2, device="cpu")
+    assert done.made == ("c/0", "c/2")
+    assert "1.avi" in done.failed["c/1"]
+    assert done.pairs == 10
+    other = prepare(table, "folder", home / "videos", compiled, jobs=1)
+    assert other.store != done.store
+    for name in done.made:
+        path = store.packed_path(done.store, name)
+        ours = np.stack(store.open_packed(path, on_torch).flow(range(5))).astype(int)
+        theirs = store.open_packed(store.packed_path(other.store, name), compiled).flow(range(5))
+        assert (ours == np.stack(theirs)).mean() > 0.999
+        with pytest.raises(ReproError, match="methods are never mixed"):
+            store.open_packed(path, compiled)
+    with pytest.raises(ReproError, match="device is 'cuda', but must be 'cpu' for flow 'tvl1'"):
+        prepare(table, "folder", home / "videos", compiled, device="cuda")
+
+
 def test_a_source_that_changed_is_packed_again(home):
     table = clips(home / "videos", 2)
     prepare(table, "folder", home / "videos", RECIPE, jobs=1)

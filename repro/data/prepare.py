@@ -1,8 +1,8 @@
-"""From video files to packed clips: a process a core, progress, kill and resume, every clip accounted for."""
+"""From video files to packed clips: one process per core, kill and resume, every clip accounted for."""
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,15 @@ import cv2
 import joblib
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from repro import paths
 from repro.data import store, video
 from repro.data.flow import methods as flow
 from repro.data.store import Recipe
-from repro.errors import ReproError
+from repro.errors import ReproError, require
+
+Item = tuple[str, Path, Path]  # a clip's name, its source and its packed file
 
 
 @dataclass(frozen=True)
@@ -53,54 +56,99 @@ def _up_to_date(target: Path, source: Path, recipe: Recipe) -> bool:
     return newest <= target.stat().st_mtime or made_from == store.source_identity(source)
 
 
-def _pack(clip: str, source: Path, target: Path, recipe: Recipe) -> tuple[str, int, str]:
-    cv2.setNumThreads(1)  # a process a core: threads inside a process only get in the way
+def _read(source: Path, recipe: Recipe) -> np.ndarray | str:
+    """The frames of a clip, or what is wrong with it."""
+    cv2.setNumThreads(1)  # one process per core: more threads would only compete
     try:
-        return clip, store.pack(source, target, recipe) - 1, ""
+        return store.read_frames(source, recipe)
     except ReproError as error:
-        return clip, 0, str(error)
+        return str(error)
 
 
-def prepare(table: pd.DataFrame, dataset: str, root: Path, recipe: Recipe, jobs: int = -1) -> Prepared:
+def _write(target: Path, source: Path, found: np.ndarray | str, recipe: Recipe, device: str = "cpu") -> int | str:
+    """Packs what `_read` found; returns the number of flows, or what is wrong with the clip."""
+    if isinstance(found, str):
+        return found
+    try:
+        store.write(target, source, found, recipe, device)
+    except ReproError as error:
+        return str(error)
+    return len(found) - 1
+
+
+def _pack(source: Path, target: Path, recipe: Recipe) -> int | str:
+    return _write(target, source, _read(source, recipe), recipe)
+
+
+def _results(work: list[Item], recipe: Recipe, jobs: int, device: str) -> Iterator[tuple[str, int | str]]:
+    """(clip, number of flows or error) of each clip, in order.
+
+    The workers decode, compute the flow and write; with "tvl1_torch" they decode only, a few clips ahead, while this
+    process computes the flow of one clip on the device.
+    """
+    workers = min(joblib.cpu_count() if jobs == -1 else jobs, len(work))
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")
+    if recipe.flow == "tvl1_torch":
+        frames = parallel(joblib.delayed(_read)(source, recipe) for _, source, _ in work)
+        for (clip, source, target), found in zip(work, frames, strict=True):
+            yield clip, _write(target, source, found, recipe, device)
+    else:
+        flow.extract(np.zeros((2, 32, 32, 3), np.uint8), recipe.flow)  # compiles once; the workers read the cache
+        packed = parallel(joblib.delayed(_pack)(source, target, recipe) for _, source, target in work)
+        yield from zip((clip for clip, _, _ in work), packed, strict=True)
+
+
+def _sorted_out(table: pd.DataFrame, base: Path, recipe: Recipe) -> tuple[list[Item], list[str], dict[str, str]]:
+    """The clips to pack, the names of those that are packed already, and the errors of those that cannot be read."""
+    work, there, failed = [], [], {}
+    for clip, path in zip(table["clip"], table["path"], strict=True):
+        source, target = Path(path), store.packed_path(base, clip)
+        try:
+            if _up_to_date(target, source, recipe):
+                there.append(clip)
+            else:
+                work.append((clip, source, target))
+        except store.OtherRecipe:
+            raise
+        except ReproError as error:
+            failed[clip] = str(error)
+            print(f"failed: {error}", file=sys.stderr)
+    return work, there, failed
+
+
+def _check_device(device: str, recipe: Recipe) -> None:
+    require(device in ("cpu", "cuda"), "device", device, "'cpu' or 'cuda'")
+    if device == "cuda":
+        require(recipe.flow == "tvl1_torch", "device", device, f"'cpu' for flow {recipe.flow!r}")
+        import torch  # here: preparing starts seconds faster without it
+
+        require(torch.cuda.is_available(), "device", device, "'cpu' on this machine, where torch finds no GPU")
+
+
+def prepare(
+    table: pd.DataFrame, dataset: str, root: Path, recipe: Recipe, jobs: int = -1, device: str = "cpu"
+) -> Prepared:
     """Packs every clip of `table` (columns clip, path) that is not packed yet.
 
     Clips are written one by one and atomically, so a killed call loses only the clips in work. A clip that fails is
     reported at once and counted at the end; the others go on. The caller decides whether failures are fatal.
-    jobs: worker processes, -1 for one a core.
+    jobs: worker processes, -1 for one per core.
+    device: of torch, "cpu" or "cuda", for the flow "tvl1_torch". All other flow is computed on the CPU.
     """
+    _check_device(device, recipe)
     base = store.folder(dataset, root, recipe, paths.data())
-    work, there, unreadable = [], [], {}
-    for clip, path in zip(table["clip"], table["path"], strict=True):
-        target = store.packed_path(base, clip)
-        try:
-            (there if _up_to_date(target, Path(path), recipe) else work).append((clip, Path(path), target))
-        except store.OtherRecipe:
-            raise
-        except ReproError as error:
-            unreadable[clip] = str(error)
-            print(f"failed: {error}", file=sys.stderr)
-    made, failed, pairs, start = [], unreadable, 0, time.perf_counter()
-    if work:
-        print(f"preparing {len(work)} clips of {dataset} ({len(there)} there already)", file=sys.stderr)
-        flow.extract(np.zeros((2, 32, 32, 3), np.uint8), recipe.flow)  # compiles once, here; the workers read the cache
-        workers = min(joblib.cpu_count() if jobs == -1 else jobs, len(work))
-        parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="4*n_jobs")
-        shown = start
-        for clip, n, error in parallel(joblib.delayed(_pack)(*item, recipe) for item in work):
-            pairs += n
-            if error:
-                failed[clip] = error
-                print(f"failed: {error}", file=sys.stderr)
+    work, there, failed = _sorted_out(table, base, recipe)
+    made, pairs, start = [], 0, time.perf_counter()
+    if work:  # the bar is for terminals only, so that a log does not fill with it
+        results = _results(work, recipe, jobs, device)
+        for clip, found in tqdm(results, f"preparing {dataset}", len(work), unit="clip", disable=None, file=sys.stderr):
+            if isinstance(found, str):
+                failed[clip] = found
+                tqdm.write(f"failed: {found}", file=sys.stderr)
             else:
                 made.append(clip)
-            now, done = time.perf_counter(), len(made) + len(failed)
-            if now - shown > 2 or done == len(work):
-                shown, left = now, (now - start) / done * (len(work) - done)
-                print(
-                    f"  {done}/{len(work)} clips, {pairs / (now - start):.1f} pairs/s, {left:.0f} s left",
-                    file=sys.stderr,
-                )
-    return Prepared(base, tuple(made), tuple(w[0] for w in there), failed, pairs, time.perf_counter() - start)
+                pairs += found
+    return Prepared(base, tuple(made), tuple(there), failed, pairs, time.perf_counter() - start)
 
 
 def require_all(prepared: Prepared) -> None:

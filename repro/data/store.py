@@ -78,16 +78,31 @@ def resize_short_side(frame: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
-def pack(source: Path, target: Path, recipe: Recipe) -> int:
-    """Decodes `source`, computes its flow and writes the packed file, atomically. Returns the number of frames, T.
+def read_frames(source: Path, recipe: Recipe) -> np.ndarray:
+    """All frames of a video at the recipe's size, (T, H, W, 3) uint8 RGB.
 
-    Flow comes from the resized frames before their JPEG compression. A video of one frame is an error, for it has no
-    flow. The errors of `video.frames` pass through.
+    A video of one frame is an error, because it has no flow. The errors of `video.frames` pass through.
     """
-    frames = np.stack([resize_short_side(frame, recipe.side) for frame in video.frames(source)])  # (T, H, W, 3)
+    frames = np.stack([resize_short_side(frame, recipe.side) for frame in video.frames(source)])
     if len(frames) < 2:
         raise ReproError(f"{source}: one frame only, so there is no flow; remove the clip or give another file")
-    flow = optical_flow.quantise(optical_flow.extract(frames, recipe.flow), recipe.bound)  # (T-1, H, W, 2)
+    return frames
+
+
+def pack(source: Path, target: Path, recipe: Recipe) -> int:
+    """Decodes `source` and writes its packed file. Returns the number of frames, T. Errors: see `read_frames`."""
+    frames = read_frames(source, recipe)
+    write(target, source, frames, recipe)
+    return len(frames)
+
+
+def write(target: Path, source: Path, frames: np.ndarray, recipe: Recipe, device: str = "cpu") -> None:
+    """Computes the flow of `frames`, which `read_frames` read from `source`, and writes the packed file, atomically.
+
+    Flow comes from the resized frames before their JPEG compression; device: see `optical_flow.extract`.
+    """
+    flow = optical_flow.extract(frames, recipe.flow, device=device)
+    flow = optical_flow.quantise(flow, recipe.bound)  # (T-1, H, W, 2)
     images = [_encode(source, cv2.cvtColor(f, cv2.COLOR_RGB2BGR), recipe.quality) for f in frames]
     images += [_encode(source, np.ascontiguousarray(f[..., c]), recipe.quality) for f in flow for c in (0, 1)]
     header = {
@@ -102,7 +117,6 @@ def pack(source: Path, target: Path, recipe: Recipe) -> int:
     with atomic(target) as part, open(part, "wb") as file:
         file.write(MAGIC + LENGTH.pack(len(text)) + text + offsets.tobytes())
         file.writelines(images)
-    return len(frames)
 
 
 def _encode(source: Path, image: np.ndarray, quality: int) -> bytes:

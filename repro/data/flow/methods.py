@@ -10,7 +10,7 @@ import numpy as np
 
 from repro.data.flow import tvl1 as _tvl1
 from repro.data.flow.parameters import DIS, MIN_SIDE, TVL1, Farneback, Params, parameters
-from repro.errors import ReproError
+from repro.errors import ReproError, require
 
 
 def _grey(frame: np.ndarray) -> np.ndarray:
@@ -67,13 +67,17 @@ def _farneback_clip(greys: list[np.ndarray], params: Farneback, flows: np.ndarra
         )
 
 
-def extract(frames: np.ndarray, method: str = "tvl1", params: Params | None = None) -> np.ndarray:
+CLIPS = {"tvl1": _tvl1.clip, "dis": _dis_clip, "farneback": _farneback_clip}
+
+
+def extract(frames: np.ndarray, method: str = "tvl1", params: Params | None = None, device: str = "cpu") -> np.ndarray:
     """Flow (T-1, H, W, 2) float32 of a clip of uint8 frames, (T, H, W, 3) RGB or (T, H, W) grey.
 
-    One thread for TV-L1. Unknown methods, fewer than two frames, and frames of different sizes or types raise
-    ReproError.
+    device: of torch, for the method "tvl1_torch"; the others run on the CPU, "tvl1" in one thread. Unknown methods,
+    another device than the CPU for them, fewer than two frames, and frames of different sizes or types raise ReproError.
     """
     params = parameters(method, params)
+    require(device == "cpu" or method == "tvl1_torch", "device", device, f"'cpu' for flow {method!r}")
     frames = list(frames)
     if len(frames) < 2:
         raise ReproError(f"flow needs at least two frames, got {len(frames)}")
@@ -84,14 +88,18 @@ def extract(frames: np.ndarray, method: str = "tvl1", params: Params | None = No
         if frame.dtype != np.uint8:
             raise ReproError(f"a clip's frames must be uint8, got {frame.dtype}")
     flows = np.empty((len(frames) - 1, *greys[0].shape, 2), np.float32)
-    {"tvl1": _tvl1.clip, "dis": _dis_clip, "farneback": _farneback_clip}[method](greys, params, flows)
+    if method == "tvl1_torch":
+        from repro.data.flow import tvl1_torch  # here: processes that only decode start seconds faster without torch
+
+        tvl1_torch.clip(greys, params, flows, device)
+    else:
+        CLIPS[method](greys, params, flows)
     return flows
 
 
 def quantise(flow: np.ndarray, bound: float = 20.0) -> np.ndarray:
     """Flow as uint8: clipped to [-bound, bound] pixels, mapped linearly to 0..255 and rounded; zero becomes 128."""
-    if not bound > 0:
-        raise ReproError(f"the bound of quantised flow must be positive, got {bound}")
+    require(bound > 0, "bound", bound, "positive")
     return np.rint((np.clip(flow, -bound, bound) + bound) * (255 / (2 * bound))).astype(np.uint8)
 
 
