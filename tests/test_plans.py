@@ -1,0 +1,109 @@
+"""A plan is pure: every table of every paper is planned without a file, a process, a socket or a heavy import."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from repro import notebooks
+from repro.config import PROFILES
+from repro.errors import Unavailable
+from repro.parameters import Parameters
+
+HEAVY = ("torch", "torchvision", "numpy", "pandas", "cv2", "matplotlib", "papermill", "numba", "lightning_fabric")
+PLAN = """
+import json, os, sys, time
+from repro import notebooks
+from repro.errors import Unavailable
+from repro.parameters import Parameters
+
+def refuse(name, *rest, **more):
+    raise AssertionError(f"a plan asked for {name} {rest}")
+
+def audit(event, arguments):
+    if event == "open" or event.startswith(("os.", "subprocess.", "socket.", "shutil.", "tempfile.", "import")):
+        refuse(event, arguments)
+
+for name in ("stat", "lstat", "access", "statvfs"):  # these are not audited
+    setattr(os, name, lambda *a, name=name, **k: refuse(f"os.{name}", *a))
+sys.addaudithook(audit)
+data = ({"dataset": "synthetic"}, {"dataset": "ucf101"}, {"dataset": "ucf101", "data_root": "/no/such/folder"},
+        {"dataset": "folder", "data_root": "/no/such/folder", "group": "(?P<group>x)"})
+files = {"pretrained_rgb": "/no/such/rgb.pth", "pretrained_flow": "/no/such/flow.pth"}
+planned, refused = {}, []
+for profile in ("smoke", "small", "gpu", "paper"):
+    for given in data:
+        start, count = time.process_time(), 0
+        for notebook in notebooks.NOTEBOOKS.values():
+            for plan in notebook.tables:
+                parameters = Parameters(profile=profile, splits=notebook.splits, **given, **files)
+                try:
+                    runs = plan(parameters).runs()
+                except Unavailable:
+                    refused.append([profile, given["dataset"], plan.__module__])
+                    continue
+                assert runs and all(run.id for run in runs)
+                count += len(runs)
+        planned[f"{profile} {given}"] = count, time.process_time() - start
+loaded = [name for name in HEAVY if name in sys.modules]
+print(json.dumps([planned, refused, loaded]))
+"""
+
+
+@pytest.fixture(scope="module")
+def planned():
+    """What a fresh process says of its plans: {case: (runs, seconds)}, what was unavailable, heavy modules loaded."""
+    script = f"HEAVY = {HEAVY}\n{PLAN}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_plan_of_every_paper_needs_nothing(planned):
+    counts, refused, _ = planned
+    assert len(counts) == 4 * 4
+    assert all(runs > 150 for runs, _ in counts.values()), counts
+    assert {(dataset, module) for _, dataset, module in refused} == {
+        ("ucf101", "repro.papers.time_order"), ("folder", "repro.papers.time_order"),
+    }  # fmt: skip
+
+
+def test_planning_is_fast(planned):
+    for case, (_, seconds) in planned[0].items():
+        assert seconds < 0.5, case
+
+
+def test_planning_loads_nothing_heavy(planned):
+    assert planned[2] == []
+
+
+def test_the_refusals_refuse():
+    """The audit of these tests would notice a plan that reads a file or looks for one."""
+    for bad in ("open('/etc/hostname')", "os.path.exists('/')", "os.listdir('/')", "__import__('torch')"):
+        script = f"HEAVY = ()\n{PLAN.partition('data = (')[0]}\n{bad}"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        assert "a plan asked for" in done.stderr, bad
+
+
+def reason(plan, parameters: Parameters) -> str:
+    """Why the parameters cannot have a table, or nothing."""
+    try:
+        plan(parameters)
+    except Unavailable as error:
+        return str(error)
+    return ""
+
+
+def test_without_the_files_of_a_published_protocol_only_its_own_tables_are_unavailable(home):
+    reasons = {
+        (profile, plan.__module__.rpartition(".")[2]): reason(plan, Parameters(profile=profile))
+        for profile in PROFILES
+        for notebook in notebooks.NOTEBOOKS.values()
+        for plan in notebook.tables
+    }
+    unavailable = {key: words for key, words in reasons.items() if words}
+    papers = {"tstam", "smnet", "stme", "stmsa", "stddcn", "time_order"}
+    assert unavailable.keys() == {("paper", name) for name in papers}
+    assert all("pretrained_" in words for words in unavailable.values())
+    assert not list(home.iterdir())
