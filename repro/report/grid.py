@@ -53,8 +53,8 @@ def of_lines(
 ) -> Grid:
     """Lines of finished tables, each after further cells; the columns `first` come first. A column without text is left out."""
     rows = [dict(more) | dict(line.cells) for line, more in lines]
-    filled = dict.fromkeys(name for row in rows for name, text in row.items() if text)
-    columns = [*(name for name in first if name in filled), *(name for name in filled if name not in first)]
+    names = dict.fromkeys([*first, *(name for row in rows for name in row)])
+    columns = [name for name in names if any(row.get(name) for row in rows)]
     cells = [
         [_cell(name, row.get(name, ""), line.verdict) for name in columns]
         for row, (line, _) in zip(rows, lines, strict=True)

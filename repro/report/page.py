@@ -20,6 +20,8 @@ TIERS = {
     "synthetic": "networks trained on the embedded videos: claims can be tested, accuracies cannot be compared with the papers'",
     "small real": "networks trained on small sets of real videos",
     "paper": "the published protocol on the published data, or another paper's protocol where the table names one",
+    "published numbers": "what papers print; ours, where there are any, in a column of their own that names their tier",
+    "measured here": "times on the machine that made the table",
 }
 OUTCOMES = {
     Outcome.SUPPORTED: "the 95 % interval of our gain is on the side that the paper claims",
