@@ -18,8 +18,9 @@ def list_() -> None:
     from repro import notebooks, report
 
     for name, notebook in notebooks.NOTEBOOKS.items():
-        shows = ", ".join(table.__name__ for table in notebook.tables) or "no table of runs"
-        print(f"{name:26} {notebook.title}\n{'':26} {shows}; {report.cost(name)}")
+        shows = ", ".join(table.__name__ for table in notebook.tables)
+        cost = f"{shows}; {report.cost(name)}" if shows else "no table of runs"
+        print(f"{name:26} {notebook.title}\n{'':26} {cost}")
 
 
 def run(notebook: tyro.conf.Positional[str], /, parameter: PairsOfText = ()) -> None:
