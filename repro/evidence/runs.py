@@ -16,8 +16,10 @@ def load_results(profile: str = "small") -> tuple[pd.DataFrame, dict[str, np.nda
     """All records of a profile: those made on this machine, and those that come with the project.
 
     Returns a DataFrame with one row per run, by its id: every field of its configuration ("data.frames"), its metrics in
-    [0, 1] ("metrics.video_top1"), the end of its history ("history.loss"), and where it comes from ("provenance.date");
-    and {id: (N, K) float16}, the scores of its N test videos for K classes (mean logits).
+    [0, 1] ("metrics.video_top1"), the end of its history ("history.loss"), and where it comes from ("provenance.date";
+    "origin": "here" or "committed"); "clips" is the id of its catalog, "test_videos" their number N. Fields that a run does
+    not have are missing values. And {id: (N, K) float16}, the scores of its N test videos for K classes (mean logits).
+    ReproError for an unknown profile.
     """
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)

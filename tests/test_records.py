@@ -1,0 +1,277 @@
+"""Records: where they are found, what they hold, and that the committed ones are those of the planned runs."""
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import repro
+from repro import metrics, notebooks, paths, records
+from repro.config import CrossEntropy, Data, Model, Optimisation, Run, content
+from repro.errors import ReproError, Unavailable
+from repro.papers import imrs
+from repro.parameters import Parameters
+
+RUN = Run("small", 0, Data("synthetic", "small"), Model("resnext3d"), CrossEntropy(), Optimisation())
+OTHER = dataclasses.replace(RUN, seed=1)
+
+
+@pytest.fixture
+def record(recorded):
+    """A function that records a run on this machine; `number` tells two records of one run apart."""
+
+    def make(run: Run = RUN, number: float = 1.0):
+        recorded(run, [[number, 0.0]], [0], ["a", "b"], config=content(run), history=[{"loss": 0.5}])
+        return records.path_here(run.id)
+
+    return make
+
+
+@pytest.fixture
+def commit(record, tmp_path, monkeypatch):
+    """A function that records a run in a clone's results/ alone."""
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "clone")
+
+    def make(run: Run = RUN, number: float = 2.0):
+        path = paths.ROOT / "results" / run.profile / "records" / f"{run.id}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(record(run, number), path)
+        return path
+
+    return make
+
+
+def test_a_record_is_found_here_then_among_the_committed(record, commit):
+    assert records.find(RUN) is records.path_of(RUN) is None
+    committed = commit()
+    assert (records.find(RUN).scores[0, 0], records.path_of(RUN)) == (2, committed)
+    here = record(number=1.0)
+    assert (records.find(RUN).scores[0, 0], records.path_of(RUN)) == (1, here)
+    here.unlink()
+    assert records.get(RUN).scores[0, 0] == 2
+
+
+def test_a_profile_s_records_are_those_of_that_profile(record, commit):
+    path = commit()
+    smoke = dataclasses.replace(RUN, profile="smoke")
+    assert records.find(smoke) is None
+    assert path == records.path_committed("small", RUN.id)
+
+
+def test_without_a_clone_the_package_brings_the_records(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    assert paths.committed().name == "committed"
+    assert paths.committed().parent.name == "repro"
+
+
+def test_a_missing_record_is_named(home):
+    with pytest.raises(ReproError, match=rf"run {OTHER.id} \(resnext3d on rgb, split 1, seed 1\) has no record here"):
+        records.get(OTHER)
+
+
+def test_a_record_under_another_id_is_an_error(record, commit):
+    shutil.copytree(record().parent, records.path_here(OTHER.id).parent)
+    with pytest.raises(ReproError, match=f"is the record of run {RUN.id}, not of {OTHER.id}; delete it"):
+        records.find(OTHER)
+    shutil.rmtree(records.path_here(OTHER.id).parent)
+    shutil.copy(commit(), records.path_committed("small", OTHER.id))
+    with pytest.raises(ReproError, match=f"is the record of run {RUN.id}, not of {OTHER.id}"):
+        records.find(OTHER)
+
+
+def test_a_record_written_again_is_read_again(record):
+    record(number=1.0)
+    assert records.get(RUN).scores[0, 0] == 1
+    record(number=3.0)
+    assert records.get(RUN).scores[0, 0] == 3
+
+
+def test_origin_counts_where_records_come_from(record, commit):
+    commit()
+    assert records.origin([RUN, RUN]) == "Records: 1 committed with the project."
+    record(OTHER)
+    assert records.origin([RUN, OTHER]) == "Records: 1 made on this machine, 1 committed with the project."
+    assert records.origin([OTHER]) == "Records: 1 made on this machine."
+
+
+def test_everything_has_each_run_once_and_prefers_this_machine(record, commit):
+    commit()
+    commit(OTHER)
+    record(OTHER, 5.0)
+    record(dataclasses.replace(RUN, profile="smoke"))
+    found = {r.id: (r.scores[0, 0], origin) for r, origin in records.everything("small")}
+    assert found == {RUN.id: (2, "committed"), OTHER.id: (5, "here")}
+    assert [origin for _, origin in records.everything("smoke")] == ["here"]
+    assert list(records.everything("gpu")) == []
+
+
+def test_what_is_written_is_read(record):
+    before = dataclasses.replace(
+        records.read(record()), history=[{"loss": 0.123456789, "epoch": 1}], clips=["a/1", "é/2"], labels=[1],
+        scores=np.random.default_rng(0).normal(size=(5, 3)).astype(np.float16), excluded=["a/3"],
+    )  # fmt: skip
+    path = records.path_here("x")
+    records.write(before, path)
+    after = records.read(path)
+    np.testing.assert_array_equal(after.scores, before.scores)
+    assert after.history == [{"loss": 0.123457, "epoch": 1}]
+    plain = {f.name for f in dataclasses.fields(after)} - {"scores", "history"}
+    assert {name: getattr(after, name) for name in plain} == {name: getattr(before, name) for name in plain}
+    text = path.read_text()
+    records.write(after, path)
+    assert path.read_text() == text
+    assert len(text.splitlines()) == len(dataclasses.fields(after)) + 2  # one line per field
+
+
+@pytest.mark.parametrize("text", ['{"id": "x"}', "[]", "<html>", '{"id": "x", "scores": 3, "clips": 4}'])
+def test_a_file_that_is_no_record_is_one_error(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(ReproError, match=r"a\.json: not a record \(.*\); delete it"):
+        records.read(path)
+
+
+def test_a_file_that_is_not_there_is_one_error(tmp_path):
+    with pytest.raises(ReproError, match="no such record"):
+        records.read(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (5, 3)])
+def test_scores_and_names_survive_their_packing(shape):
+    scores = np.random.default_rng(0).normal(size=shape).astype(np.float16)
+    np.testing.assert_array_equal(records.decode(records.encode(scores)), scores)
+    names = [f"class/clip_{i}" for i in range(shape[0])]
+    assert records.unpack_names(records.pack_names(names)) == names
+
+
+def committed_results(home):
+    """`load_results` where this machine has made nothing."""
+    frame, scores = repro.load_results("small")
+    assert not (home / "data").exists(), "reading results wrote a file"
+    return frame, scores
+
+
+def test_load_results_has_one_row_per_committed_record(home):
+    frame, scores = committed_results(home)
+    files = list((paths.committed() / "small" / "records").glob("*.json"))
+    assert len(files) > 100
+    assert sorted(frame.index) == sorted(scores) == sorted(path.stem for path in files)
+    assert set(frame["origin"]) == {"committed"}
+    assert set(frame["profile"]) == {"small"}
+    assert frame.index.name == "run"
+
+
+def test_the_columns_of_load_results_are_those_of_its_documentation(home):
+    frame, _ = committed_results(home)
+    fields = {f"data.{f.name}" for f in dataclasses.fields(Data) if f.metadata.get("identity", True)}
+    fields |= {f"optimisation.{f.name}" for f in dataclasses.fields(Optimisation) if f.name != "init_file"}
+    assert {"profile", "seed", "precision", "model.name", "model.arguments.width", "objective.kind"} | fields <= set(
+        frame
+    )
+    words = inspect.getdoc(repro.load_results)
+    for column in (
+        "data.frames",
+        "metrics.video_top1",
+        "history.loss",
+        "provenance.date",
+        "origin",
+        "clips",
+        "test_videos",
+    ):
+        assert f'"{column}"' in words
+        assert frame[column].notna().all(), column
+    assert {column.split(".")[0] for column in frame} == {
+        "profile", "seed", "precision", "data", "model", "objective", "optimisation", "teacher", "metrics", "history",
+        "provenance", "clips", "test_videos", "origin",
+    }  # fmt: skip
+    taught = frame["objective.kind"] == "distillation"
+    assert (frame.loc[taught, "teacher.modality"] == "flow").all()
+    assert frame.loc[~taught, "teacher.modality"].isna().all()
+    assert "metrics.per_class" not in frame
+
+
+def test_metrics_of_load_results_are_those_of_its_scores(home):
+    frame, scores = committed_results(home)
+    for record, _ in records.everything("small"):
+        found, row, labels = scores[record.id], frame.loc[record.id], np.array(record.labels)
+        assert found.dtype == np.float16
+        assert found.shape == (row["test_videos"], len(record.classes)) == (len(labels), len(record.classes))
+        assert row["metrics.video_top1"] == metrics.top(found, labels)
+        assert row["metrics.video_top5"] == metrics.top(found, labels, 5)
+        assert row["metrics.mean_class"] == pytest.approx(metrics.mean_class(found, labels), abs=1e-12)
+
+
+def test_load_results_of_an_unknown_profile_is_an_error():
+    with pytest.raises(ReproError, match="unknown profile 'smal'; did you mean 'small'"):
+        repro.load_results("smal")
+
+
+def test_load_results_of_a_profile_without_records_is_empty(home):
+    frame, scores = repro.load_results("smoke")
+    assert len(frame) == len(scores) == 0
+
+
+def test_a_record_made_here_is_in_load_results(recorded, home):
+    run = imrs.student(Parameters(profile="smoke"), 1, 0)
+    recorded(run, [[2.0, 1.0], [0.0, 1.0]], [0, 0], ["a", "b"], config=content(run), history=[{"loss": 1.0}, {"loss": 0.5}],
+             metrics={"video_top1": 0.5, "per_class": {"0": 0.5}}, provenance={"git": {"commit": "c"}}, catalog="id")  # fmt: skip
+    frame, scores = repro.load_results("smoke")
+    row = frame.loc[run.id]
+    assert (row["origin"], row["test_videos"], row["clips"], row["history.loss"]) == ("here", 2, "id", 0.5)
+    assert (row["metrics.video_top1"], row["provenance.git.commit"], row["teacher.seed"]) == (0.5, "c", 0)
+    assert row["objective.lambda2"] == 200
+    np.testing.assert_array_equal(scores[run.id], np.float16([[2, 1], [0, 1]]))
+
+
+def test_the_id_of_a_committed_record_is_the_hash_of_its_configuration(home):
+    for record, _ in records.everything("small"):
+        text = json.dumps(record.config, sort_keys=True, separators=(",", ":"))
+        assert hashlib.sha256(text.encode()).hexdigest()[:12] == record.id
+
+
+def test_every_table_of_the_small_profile_has_its_committed_records(home):
+    for name, notebook in notebooks.NOTEBOOKS.items():
+        for plan in notebook.tables:
+            for run in plan(Parameters(splits=notebook.splits)).runs():
+                record = records.find(run)
+                assert record is not None, f"{name}: {run.title}"
+                assert record.config == json.loads(json.dumps(content(run)))
+                assert record.scores.shape == (len(record.clips), len(record.classes))
+                if run.teacher is not None:
+                    assert records.find(run.teacher).clips == record.clips
+
+
+def test_records_of_the_embedded_set_saw_the_same_test_clips(home):
+    seen = {}
+    for record, _ in records.everything("small"):
+        data = record.config["data"]
+        if data["dataset"] == "synthetic":
+            key = data["split"], data["val_fraction"]
+            assert seen.setdefault(key, (record.catalog, record.clips, record.classes)) == (
+                record.catalog, record.clips, record.classes,
+            )  # fmt: skip
+    assert len(seen) >= 3
+
+
+def test_folders_tables_have_their_committed_records(home):
+    frame, _ = committed_results(home)
+    folders = frame[frame["data.dataset"] == "folder"]
+    for source, group in set(zip(folders["data.source"], folders["data.group"], strict=True)):
+        parameters = Parameters(dataset="folder", data_root=f"/elsewhere/{source}", group=group)
+        tables = [plan for notebook in notebooks.NOTEBOOKS.values() for plan in notebook.tables]
+        whole = [
+            t for t in map(lambda plan: planned(plan, parameters), tables) if t and all(map(records.find, t.runs()))
+        ]
+        assert whole, source
+    assert set(folders["data.source"]) >= {"weizmann", "ut_interaction"}
+
+
+def planned(plan, parameters: Parameters):
+    try:
+        return plan(parameters)
+    except Unavailable:
+        return None
