@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from repro import models, records
 from repro.config import Run
-from repro.data import catalog, prepare
-from repro.data.clips import recipe_of
+from repro.data import catalog
+from repro.data.clips import prepared, recipe_of
 from repro.errors import ReproError, unknown
 from repro.make import is_made, make
 from repro.parameters import DEVICES
@@ -64,8 +64,7 @@ def prepare_clips(runs: Sequence[Run], jobs: int = -1) -> None:
         for run in runs
     }
     for data in different.values():
-        found = catalog.of(data, jobs)
-        prepare.require_all(prepare.prepare(found.table, data.dataset, catalog.data_root(data), recipe_of(data), jobs))
+        prepared(data, jobs)
 
 
 def _compare_clips(runs: Sequence[Run]) -> None:

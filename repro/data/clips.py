@@ -14,8 +14,8 @@ import torch
 
 from repro import paths
 from repro.config import Data
-from repro.data import sampling, store, transforms
-from repro.data.catalog import Catalog, data_root
+from repro.data import catalog, prepare, sampling, store, transforms
+from repro.data.catalog import Catalog
 from repro.data.store import Recipe
 from repro.data.transforms import Crop
 from repro.errors import ReproError
@@ -39,7 +39,14 @@ def recipe_of(data: Data) -> Recipe:
 
 def store_folder(data: Data) -> Path:
     """Where the packed clips of a run lie."""
-    return store.folder(data.dataset, data_root(data), recipe_of(data), paths.data())
+    return store.folder(data.dataset, catalog.data_root(data), recipe_of(data), paths.data())
+
+
+def prepared(data: Data, jobs: int = -1) -> Catalog:
+    """The table of clips of a run, all of them stored: draws the embedded set, decodes, computes flow where that is missing."""
+    found = catalog.of(data, jobs)
+    prepare.require_all(prepare.prepare(found.table, data.dataset, catalog.data_root(data), recipe_of(data), jobs))
+    return found
 
 
 class ClipDataset(torch.utils.data.Dataset):
@@ -51,12 +58,12 @@ class ClipDataset(torch.utils.data.Dataset):
     the same frames, crop and flip.
     """
 
-    def __init__(self, catalog: Catalog, part: str, data: Data, modalities: Sequence[str], seed: int = 0):
-        self.table = catalog.part(part)
+    def __init__(self, clips: Catalog, part: str, data: Data, modalities: Sequence[str], seed: int = 0):
+        self.table = clips.part(part)
         if self.table.empty:
-            missing = f"; {len(catalog.excluded)} files are missing" if catalog.excluded else ""
-            raise ReproError(f"{catalog.dataset} split {catalog.split}: no clip is in the {part} part{missing}")
-        self.labels, self.classes = self.table["label"].to_numpy(), catalog.classes
+            missing = f"; {len(clips.excluded)} files are missing" if clips.excluded else ""
+            raise ReproError(f"{clips.dataset} split {clips.split}: no clip is in the {part} part{missing}")
+        self.labels, self.classes = self.table["label"].to_numpy(), clips.classes
         self.data, self.modalities, self.seed, self.epoch = data, tuple(modalities), seed, 0
         self.random = part == "train"
         self.streams = sorted({stream for modality in modalities for stream in modality.split("+")})

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 
 from repro.config import Data, Run
-from repro.data import catalog as catalogs
-from repro.data import prepare, store
+from repro.data import store
 from repro.data.catalog import Catalog
-from repro.data.clips import ClipDataset, recipe_of, store_folder
+from repro.data.clips import ClipDataset, prepared, recipe_of, store_folder
 from repro.data.flow import methods as flow
 from repro.errors import ReproError
 
@@ -25,16 +24,14 @@ class Clip:
     label: int
 
 
+@functools.lru_cache(maxsize=16)
+def _prepared(data: Data) -> Catalog:
+    return prepared(data)
+
+
 def catalog(run: Run) -> Catalog:
     """The table of clips of a run. Clips that are not stored yet are decoded first, and their flow is computed."""
     return _prepared(run.data)
-
-
-@functools.lru_cache(maxsize=16)
-def _prepared(data: Data) -> Catalog:
-    found = catalogs.of(data, jobs=-1)
-    prepare.require_all(prepare.prepare(found.table, data.dataset, catalogs.data_root(data), recipe_of(data)))
-    return found
 
 
 def _packed(run: Run, name: str) -> store.Packed:
