@@ -1,9 +1,9 @@
 """Runs, for real, on a miniature: killed, resumed, shared, distributed, failing; and what their records hold."""
 
 import dataclasses
-import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from repro import execute, metrics, paths, records
-from repro.config import Optimisation
+from repro import execute, make, metrics, networks, paths, records
+from repro.config import Model, Optimisation, Run
+from repro.data import catalog
+from repro.data.clips import ClipDataset, batches
 from repro.errors import ReproError
 from repro.papers import imrs
 from repro.parameters import Parameters
@@ -27,7 +29,7 @@ def shared(tmp_path_factory):
 
 
 @pytest.fixture
-def study(shared, monkeypatch):
+def parameters(shared, monkeypatch):
     monkeypatch.setenv("REPRO_DATA", str(shared))
     monkeypatch.setenv("REPRO_OUT", str(shared / "out"))
     return Parameters(profile="smoke", jobs=1, seeds=(0,))
@@ -43,10 +45,11 @@ def comparable(record: records.Record) -> dict:
     return {**dataclasses.asdict(record), "provenance": None, "scores": record.scores.tolist()}
 
 
+@pytest.mark.slow
 def test_a_student_brings_its_teacher_and_both_leave_whole_records(parameters):
     run = imrs.student(parameters, 1, 0)
     (record,) = execute.execute([run], jobs=1)
-    teacher = records.read(execute.record_path(run.teacher))
+    teacher = records.read(records.path_here(run.teacher.id))
     assert record.config["teacher"]["data"]["modality"] == "flow"
     assert set(record.history[0]) >= {"epoch", "lr", "loss", "cross_entropy", "feature", "kl", "clip_top1", "val_loss"}
     line = record.history[0]
@@ -56,28 +59,28 @@ def test_a_student_brings_its_teacher_and_both_leave_whole_records(parameters):
     assert metrics.top(record.scores, np.array(record.labels)) == record.metrics["video_top1"]
     assert {"versions", "machine", "git", "seconds", "date"} <= set(record.provenance)
     assert record.clips == teacher.clips
-    before = execute.record_path(run).stat().st_mtime_ns
+    before = records.path_here(run.id).stat().st_mtime_ns
     execute.execute([run, run.teacher], jobs=1)
-    assert execute.record_path(run).stat().st_mtime_ns == before  # recorded runs are skipped
+    assert records.path_here(run.id).stat().st_mtime_ns == before  # recorded runs are skipped
 
 
 def test_levels_put_teachers_first_and_every_run_once(parameters):
     a, b = imrs.student(parameters, 1, 0), imrs.student(parameters, 1, 0, 1, 1)
-    first, second = execute.plan([a, b, a])
+    first, second = execute.levels([a, b, a])
     assert [run.id for run in first] == [a.teacher.id]
     assert [run.id for run in second] == [a.id, b.id]
 
 
 SCRIPT = """
 import sys, dataclasses
-from repro import execute
+from repro import make
 from repro.papers import imrs
 from repro.parameters import Parameters
 run = imrs.single(Parameters(profile="smoke", jobs=1, seeds=(0,)), 1, 0)
 opt = dataclasses.replace(run.optimisation, epochs=int(sys.argv[1]), select="best", schedule="plateau")
 run = dataclasses.replace(run, optimisation=opt, seed=int(sys.argv[2]))
 print(run.id, flush=True)
-execute.make(run)
+make.make(run)
 """
 
 
@@ -90,10 +93,11 @@ def start(shared, *arguments, launcher=()):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_mid_training_resumes_and_ends_bit_for_bit_the_same(parameters, shared):
     run = with_epochs(imrs.single(parameters, 1, 0), 12, seed=1)
-    whole = execute.make(run)
-    kept = {k: v.clone() for k, v in execute.trained(run).state_dict().items()}
+    whole = make.make(run)
+    kept = {k: v.clone() for k, v in networks.trained(run).state_dict().items()}
     for file in (paths.runs() / run.id).iterdir():
         file.unlink()
     process = start(shared, 12, 1)
@@ -103,14 +107,15 @@ def test_a_run_killed_in_mid_training_resumes_and_ends_bit_for_bit_the_same(para
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     assert process.communicate()[0].strip() == run.id
-    assert not execute.record_path(run).exists()
-    resumed = execute.make(run)
+    assert not records.path_here(run.id).exists()
+    resumed = make.make(run)
     assert "goes on after epoch" in log.read_text()
     assert comparable(resumed) == comparable(whole)
-    for name, value in execute.trained(run).state_dict().items():
+    for name, value in networks.trained(run).state_dict().items():
         assert torch.equal(value, kept[name]), name
 
 
+@pytest.mark.slow
 def test_two_processes_that_want_the_same_run_make_it_once(parameters, shared):
     run = with_epochs(imrs.single(parameters, 1, 0), 2, seed=2)
     both = [start(shared, 2, 2) for _ in range(2)]
@@ -121,35 +126,40 @@ def test_two_processes_that_want_the_same_run_make_it_once(parameters, shared):
     assert len(log) == 2  # one line an epoch, from one of them
 
 
+@pytest.mark.slow
 def test_two_gloo_processes_share_one_run(parameters, shared):
     run = with_epochs(imrs.single(parameters, 1, 0), 1, seed=3)
     launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
     process = start(shared, 1, 3, launcher=launcher)
     _, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
-    record = records.read(execute.record_path(run))
+    record = records.read(records.path_here(run.id))
     assert record.provenance["machine"]["device"] == "cpu x2"
     assert record.scores.shape == (24, 12)
     assert np.isfinite(record.scores).all()
     # the scores of both processes' shares are those of the network they left
-    model = execute.trained(run)
-    data = execute.ClipDataset(execute.load_catalog(run.data), "test", run.data, ("rgb",))
+    model = networks.trained(run)
+    data = ClipDataset(catalog.of(run.data), "test", run.data, ("rgb",))
     with torch.inference_mode():
-        batch = execute.evaluate.batches(data, len(data))
+        batch = batches(data, len(data))
         logits = model(next(batch)["rgb"]).logits.numpy()
     np.testing.assert_allclose(record.scores.astype(np.float32), logits, atol=2e-3)
 
 
-def test_progress_names_what_starts_and_what_is_left(parameters, capsys):
+@pytest.mark.slow
+def test_progress_names_what_is_done(parameters, capsys):
     runs = [with_epochs(imrs.single(parameters, 1, 0), 1, seed=seed) for seed in (20, 21)]
     execute.execute(runs, jobs=1)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "2 runs to make, 1 at a time on cpu"
-    assert lines[1] == "  1 of 2 runs: resnext3d on rgb, split 1, seed 20"
-    assert re.fullmatch(r"  2 of 2 runs: resnext3d on rgb, split 1, seed 21; \d+ s left", lines[2])
-    assert imrs.student(parameters, 2, 3).title == "resnext3d on rgb, taught (50, 200), split 2, seed 3"
+    told = [line for line in lines if "runs" in line]
+    assert told == [
+        "2 runs to make, 1 at a time on cpu",
+        "  1 of 2 runs: resnext3d on rgb, split 1, seed 20",
+        "  2 of 2 runs: resnext3d on rgb, split 1, seed 21",
+    ]
 
 
+@pytest.mark.slow
 def test_reproduce_interrupted_says_how_to_go_on_and_loses_nothing(parameters, shared, tmp_path):
     environment = {**os.environ, "REPRO_DATA": str(tmp_path / "data"), "REPRO_OUT": str(tmp_path)}
     command = [sys.executable, "-m", "repro", "reproduce", "--profile", "smoke", "--jobs", "2", "--only", "streams"]
@@ -167,6 +177,7 @@ def test_reproduce_interrupted_says_how_to_go_on_and_loses_nothing(parameters, s
     assert list((tmp_path / "data" / "runs").glob("*/record.json"))
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_its_run_alone(parameters):
     good = with_epochs(imrs.single(parameters, 1, 0), 1, seed=4)
     bad = dataclasses.replace(good, optimisation=Optimisation(epochs=1, lr=1e30, batch=16))
@@ -174,10 +185,11 @@ def test_a_loss_that_is_not_finite_stops_its_run_alone(parameters):
         ReproError, match=rf"1 runs failed.*run {bad.id} stopped in epoch 1, step \d: the loss is not finite"
     ):
         execute.execute([bad, good], jobs=1)
-    assert execute.record_path(good).exists()
-    assert not execute.record_path(bad).exists()
+    assert records.path_here(good.id).exists()
+    assert not records.path_here(bad.id).exists()
 
 
+@pytest.mark.slow
 def test_a_student_of_a_failed_teacher_is_named(parameters):
     run = imrs.student(parameters, 1, 5)
     opt = Optimisation(epochs=1, lr=1e30, batch=16)
@@ -186,11 +198,144 @@ def test_a_student_of_a_failed_teacher_is_named(parameters):
         execute.execute([run], jobs=1)
 
 
-def test_clips_that_changed_since_planning_are_an_error(parameters):
-    run = imrs.single(parameters, 1, 6)
-    stale = dataclasses.replace(run, data=dataclasses.replace(run.data, catalog="0" * 16))
-    with pytest.raises(ReproError, match="have changed since the run was planned"):
-        execute.make(stale)
+def test_what_is_wrong_with_a_model_is_an_error_before_anything_is_prepared(home):
+    run = imrs.single(Parameters(profile="smoke"), 1, 0)
+    for model, words in (
+        (Model("resnet3d"), "unknown model 'resnet3d'; did you mean 'resnext3d'"),
+        (Model("resnext3d", {"widht": 3}), "'widht'; did you mean 'width'"),
+    ):
+        with pytest.raises(ReproError, match=words):
+            execute.execute([dataclasses.replace(run, model=model)], jobs=1)
+    assert not (home / "data").exists()
+
+
+def folder_run(root, **changes) -> Run:
+    """A run on a folder of two classes, six clips each, in three folds."""
+    parameters = Parameters(profile="smoke", dataset="folder", data_root=str(root), **changes)
+    return imrs.single(parameters, 1, 0)
+
+
+def draw_folder(root, classes=("one", "two"), clips=6) -> None:
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for i in range(clips):
+            (root / name / f"{i}.avi").write_bytes(bytes(1000 + i))  # sizes alone are read
+
+
+def as_recorded(recorded, run: Run) -> records.Record:
+    """The record of a run that was tested on the clips that are there now."""
+    found = catalog.of(run.data)
+    test = found.part("test")
+    recorded(run, np.eye(len(found.classes))[test["label"]], test["label"].tolist(), found.classes,
+             clips=test["clip"].tolist(), catalog=found.id, excluded=list(found.excluded))  # fmt: skip
+    return records.get(run)
+
+
+def change_classes(root):
+    draw_folder(root, classes=("three",))
+
+
+def change_test_clips(root):
+    for name in ("one", "two"):
+        for i in range(6, 12):
+            (root / name / f"{i}.avi").write_bytes(bytes(1000 + i))
+
+
+def change_sizes(root):
+    (root / "one" / "0.avi").write_bytes(bytes(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (change_classes, "1 classes differ, first 'three'"),
+        (change_test_clips, r"\d test clips differ, first 'one/"),
+        (change_sizes, "training clips, their groups or the sizes of the files differ"),
+    ],
+)
+def test_a_recorded_run_on_other_clips_says_what_changed(recorded, tmp_path, change, words):
+    root = tmp_path / "mine"
+    draw_folder(root)
+    run = folder_run(root)
+    before = as_recorded(recorded, run)
+    assert execute.execute([run], jobs=1)[0].catalog == before.catalog  # unchanged: read, not made
+    change(root)
+    assert folder_run(root).id == run.id
+    message = rf"run {run.id} \(.*\) was recorded on other clips than those in {re.escape(str(root))}: .*{words}"
+    with pytest.raises(ReproError, match=message):
+        execute.execute([run], jobs=1)
+
+
+def write_ucf101(root) -> None:
+    """UCF101's layout with three classes of five groups: the first two are tested."""
+    names, lists = ("ApplyEyeMakeup", "Archery", "YoYo"), root / "ucfTrainTestlist"
+    lists.mkdir(parents=True)
+    (lists / "classInd.txt").write_text("".join(f"{i} {name}\n" for i, name in enumerate(names, 1)))
+    clips = [
+        (group, f"{name}/v_{name}_g0{group}_c01.avi", i) for i, name in enumerate(names, 1) for group in range(1, 6)
+    ]
+    for group, name, _ in clips:
+        (root / "UCF-101" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "UCF-101" / name).write_bytes(bytes(10 + group))
+    (lists / "trainlist01.txt").write_text("".join(f"{name} {i}\n" for group, name, i in clips if group > 2))
+    (lists / "testlist01.txt").write_text("".join(f"{name}\n" for group, name, _ in clips if group <= 2))
+
+
+def test_missing_files_are_named_and_a_changed_set_of_them_is_an_error(recorded, tmp_path, monkeypatch):
+    monkeypatch.setitem(catalog.OFFICIAL, "ucf101", {1: {"train": 9, "test": 6, "classes": 3}})
+    root = tmp_path / "ucf"
+    write_ucf101(root)
+    (root / "UCF-101" / "YoYo" / "v_YoYo_g04_c01.avi").unlink()
+    run = imrs.single(Parameters(profile="smoke", dataset="ucf101", data_root=str(root), allow_missing=True), 1, 0)
+    before = as_recorded(recorded, run)
+    assert before.excluded == ["YoYo/v_YoYo_g04_c01"]
+    execute.execute([run], jobs=1)
+    (root / "UCF-101" / "YoYo" / "v_YoYo_g05_c01.avi").unlink()
+    with pytest.raises(ReproError, match="1 missing files differ, first 'YoYo/v_YoYo_g05_c01'"):
+        execute.execute([run], jobs=1)
+
+
+def test_without_the_data_at_hand_nothing_is_compared(recorded, tmp_path, capsys):
+    root = tmp_path / "mine"
+    draw_folder(root)
+    run = folder_run(root)
+    before = as_recorded(recorded, run)
+    change_sizes(root)
+    elsewhere = folder_run(tmp_path / "elsewhere" / "mine")
+    assert elsewhere.id == run.id
+    assert execute.execute([elsewhere], jobs=1)[0].catalog == before.catalog
+    (tmp_path / "elsewhere" / "mine").mkdir(parents=True)  # a folder that holds no clips cannot be compared either
+    execute.execute([elsewhere], jobs=1)
+    assert "not compared with the clips in" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_fresh_run_ignores_the_committed_record_and_uses_this_machine_s(parameters, tmp_path, monkeypatch):
+    run = with_epochs(imrs.single(parameters, 1, 0), 1, seed=30)
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    committed = records.path_committed("smoke", run.id)
+    (made,) = execute.execute([run], jobs=1)
+    shutil.rmtree(records.path_here(run.id).parent)
+    committed.parent.mkdir(parents=True)
+    records.write(dataclasses.replace(made, start="committed"), committed)
+
+    assert execute.missing([run]) == []
+    assert execute.missing([run], fresh=True) == [run]
+    assert execute.missing([run], weights=True) == [run]
+    assert execute.execute([run], jobs=1)[0].start == "committed"
+    assert not records.path_here(run.id).exists()
+    (fresh,) = execute.execute([run], jobs=1, fresh=True)
+    assert comparable(fresh) == comparable(made)  # trained again: the record's start is not "committed"
+    before = records.path_here(run.id).stat().st_mtime_ns
+    execute.execute([run], jobs=1, fresh=True)
+    assert records.path_here(run.id).stat().st_mtime_ns == before  # fresh, but made on this machine already
+    assert execute.missing([run], fresh=True, weights=True) == []
+
+
+def test_a_student_without_its_teacher_s_network_makes_the_teacher_first(parameters):
+    run = imrs.student(parameters, 1, 31)
+    assert execute.missing([run]) == [run.teacher, run]
+    assert execute.missing([run, run.teacher]) == [run.teacher, run]
 
 
 def test_devices_that_are_not_there_are_errors():
@@ -199,13 +344,3 @@ def test_devices_that_are_not_there_are_errors():
     if not torch.cuda.is_available():
         with pytest.raises(ReproError, match="not available here"):
             execute.resolve_device("cuda")
-
-
-def test_records_are_checked_when_read(tmp_path):
-    (tmp_path / "a.json").write_text(json.dumps({"id": "x"}))
-    with pytest.raises(ReproError, match=r"a\.json: not a record"):
-        records.read(tmp_path / "a.json")
-    with pytest.raises(ReproError, match="no such record"):
-        records.read(tmp_path / "b.json")
-    scores = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float16)
-    np.testing.assert_array_equal(records.decode(records.encode(scores)), scores)
