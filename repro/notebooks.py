@@ -101,12 +101,12 @@ def runs_of(name: str, given: dict[str, Any]) -> list[Run]:
 
 def stamp(name: str, given: dict[str, Any]) -> str:
     """A hash of what an executed notebook was made from: its source, its parameters, the package, where results go."""
-    told = hashlib.sha256(json.dumps([given, str(paths.out()), str(paths.data())], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([given, str(paths.out()), str(paths.data())], sort_keys=True).encode())
     package = paths.ROOT / "repro"
     sources = (p for p in sorted(package.rglob("*")) if p.suffix in (".py", ".csv", ".html", ".css", ".js"))
     for file in (path_of(name), *sources):
-        told.update(file.read_bytes())
-    return told.hexdigest()
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def value_of(text: str) -> Any:

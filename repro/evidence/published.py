@@ -123,7 +123,7 @@ def tstam_comparison(parameters: Parameters) -> Result:
     return _result(
         lines, "tstam_comparison", "tstam", "T-STAM, section 4.3.5: the methods it is compared with.",
         "The text says that T-STAM is better than all of them: than two-stream fusion by 3.2 and 6.5 points, than TSN by 0.8 "
-        "and 2.5. Its own tables are lost; 95.7 and 71.9 are derived from these differences, and so it lies below TSM "
+        "and 2.5. Its own tables are lost; 95.7 and 71.9 are derived from these differences, and so it is below TSM "
         "as IMRS's Table 5 prints it.", parameters,
     )  # fmt: skip
 

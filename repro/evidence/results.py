@@ -85,7 +85,7 @@ def save(result: Result, parameters: Parameters, runs: Sequence[Run] = ()) -> Re
 def _texts(result: Result) -> dict[str, str]:
     """A result in every format, by the ending of the file."""
     frame, caption = result.frame, f"{result.title} Claim: {result.claim} Tier: {result.tier}."
-    told = {"command": result.command, "runs": [" ".join(line.runs) for line in result.lines]}
+    extra = {"command": result.command, "runs": [" ".join(line.runs) for line in result.lines]}
     header = f"**{result.title}** {result.claim}\n\nTier: {result.tier}. Command: `{result.command}`\n\n"
     style = frame.style.hide(axis="index").set_uuid(result.name)
     web = style.format(escape="html").format_index(escape="html", axis=1).set_caption(html.escape(caption))
@@ -93,7 +93,7 @@ def _texts(result: Result) -> dict[str, str]:
     paper = style.format(escape="latex").format_index(escape="latex", axis=1)
     return {
         "json": json.dumps(dataclasses.asdict(result), indent=1, ensure_ascii=False) + "\n",
-        "csv": frame.assign(**told | dict(frame)).to_csv(index=False),
+        "csv": frame.assign(**extra | dict(frame)).to_csv(index=False),
         "md": header + markdown(frame) + "\n",
         "html": web,
         "tex": paper.to_latex(hrules=True, caption=_latex(caption), label=f"tab:{result.name}"),

@@ -92,7 +92,7 @@ def table2(parameters: Parameters) -> Table:
         parameters, {k: lambda split, seed, v=v: [single(parameters, split, seed, stages=v)] for k, v in places.items()}
     )
     return Table(
-        "imrs_table2", "imrs", "IMRS, Table 2: where channel excitation stands.",
+        "imrs_table2", "imrs", "IMRS, Table 2: where channel excitation is placed.",
         "CE after all four stages is better than after any one of them.",
         "Res2-Res5", rows, ("imrs", "table2", "1"), "ablation_ce_position",
     )  # fmt: skip

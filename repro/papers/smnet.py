@@ -23,7 +23,7 @@ def ablation(parameters: Parameters) -> Table:
     """Which of the two excitations, and in which stages. No number of the paper is available."""
     rows = recipes.rows(parameters, resnet50.systems(parameters, NETWORKS))
     return Table(
-        "smnet_ablation", "smnet", "SMNet: spatio-temporal excitation, motion excitation, and the stages they stand in.",
+        "smnet_ablation", "smnet", "SMNet: spatio-temporal excitation, motion excitation, and the stages they are in.",
         "Both excitations together, in all four stages, are better than TSN, than one of them, and than fewer stages.",
         "SMNet", rows, ("resnet50", "smnet", "1"), "smnet", protocol="TSM",
     )  # fmt: skip

@@ -17,7 +17,7 @@ from pathlib import Path
 from repro.data.annotations.small import SUFFIXES, Clip, lines, once, read_text, require_split
 from repro.errors import ReproError
 
-LAYOUTS = {  # folders below the data root, and what they hold; '.' is the root itself
+LAYOUTS = {  # folders below the data root, and their content; '.' is the root itself
     "something_v1": {
         "frames": "6106/00001.jpg",
         ".": "something-something-v1-labels.csv, -train.csv, -validation.csv",
@@ -32,7 +32,7 @@ LAYOUTS = {  # folders below the data root, and what they hold; '.' is the root 
         ".": "train.csv and val.csv, or label_map_k400.txt, kinetics_train_list.txt and kinetics_val_list.txt",
     },
 }
-# The path may hold blanks; of it only the last name counts.
+# The path may contain blanks; only its last name counts.
 KINETICS_LINE = re.compile(
     r"(?:.*/)?(?P<name>[\w-]+)(?:\.(?:avi|mp4|mkv|webm|mov))?(?:\s+[0-9]+)?\s+(?P<label>[0-9]{1,9})"
 )
@@ -63,7 +63,7 @@ def something_v1(root: Path, split: int, group: str | None, folds: int) -> tuple
 def something_v2(root: Path, split: int, group: str | None, folds: int) -> tuple[list[str], list[Clip]]:
     """Entries {"id": "74225", "template": "Spinning [something] that ..."} and videos/74225.webm. No groups.
 
-    Labels as numbered in labels.json ({"Spinning something that ...": "147"}), where templates stand without brackets.
+    Labels as numbered in labels.json ({"Spinning something that ...": "147"}), where templates have no brackets.
     """
     require_split("something_v2", split, (1,))
     names = "something-something-v2-{}.json".format
@@ -119,7 +119,7 @@ def kinetics400(root: Path, split: int, group: str | None, folds: int) -> tuple[
     are youtube_id_000010_000020.mp4 or youtube_id.mp4.
     Lists: kinetics_train_list.txt and kinetics_val_list.txt, lines 'path frames label' (TSN) or 'path label', labels
     from 0 into label_map_k400.txt, which is alphabetical; the last name of the path, without suffix, is the file's.
-    Files may lie at any depth below videos/. The group is the YouTube video. Clips have vanished from YouTube, so the
+    Files may be at any depth below videos/. The group is the YouTube video. Clips have vanished from YouTube, so the
     lists in circulation differ (246,535 and 19,907; 240,436 and 19,796; ...): their lengths are not checked, but every
     class must have clips in both parts, which columns in another order would not give.
     """
@@ -186,7 +186,7 @@ def _videos(folder: Path) -> dict[str, Path]:
 
 
 def _json(path: Path, kind: type) -> dict | list:
-    """What a JSON file holds, if it is of this type."""
+    """The content of a JSON file, which must be of this type."""
     try:
         found = json.loads(read_text(path))
     except json.JSONDecodeError as error:
@@ -197,7 +197,7 @@ def _json(path: Path, kind: type) -> dict | list:
 
 
 def _entries(path: Path, wanted: Mapping[str, type]) -> Iterator[tuple[str, dict]]:
-    """('file: entry 1', entry) of a JSON list of objects that hold the wanted keys with values of these types."""
+    """('file: entry 1', entry) of a JSON list of objects that have the wanted keys with values of these types."""
     for i, entry in enumerate(_json(path, list), 1):
         if not isinstance(entry, dict) or any(type(entry.get(key)) is not kind for key, kind in wanted.items()):
             keys = ", ".join(f"{key} ({kind.__name__})" for key, kind in wanted.items())

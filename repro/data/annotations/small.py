@@ -1,9 +1,9 @@
 """Readers: the official annotation files of UCF101 and HMDB51, and any tree of folders, as lists of clips.
 
-UCF101: Soomro, Zamir and Shah, arXiv 1212.0402. HMDB51: Kuehne et al., ICCV 2011. What has to lie where: `LAYOUTS`.
+UCF101: Soomro, Zamir and Shah, arXiv 1212.0402. HMDB51: Kuehne et al., ICCV 2011. Required files: `LAYOUTS`.
 A reader takes (root, split, group, folds) and gives the class names in label order and the clips; it opens no video.
-A name read from a file may hold no path separator beyond the one of its format, so that no line leads out of the root;
-links below the root are followed, for they are the user's own.
+A name read from a file may contain no path separator beyond the one of its format, so that no line leads out of the
+root. Links below the root are followed, because they are the user's own.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from repro.errors import ReproError
 
-LAYOUTS = {  # folders below the data root, and what they hold
+LAYOUTS = {  # folders below the data root, and their content
     "ucf101": {
         "UCF-101": "Class/v_Class_g01_c01.avi",
         "ucfTrainTestlist": "classInd.txt, trainlist01.txt, testlist01.txt",
@@ -23,8 +23,8 @@ LAYOUTS = {  # folders below the data root, and what they hold
 LAYOUTS["synthetic"] = LAYOUTS["hmdb51"]
 SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov")  # of video files, in any case
 UCF101_LINE = re.compile(r"(?P<cls>\w+)/(?P<stem>v_(?P<own>[^\W_]+)_(?P<group>g\d+)_c\d+)\.avi(\s+(?P<label>\d+))?")
-# UCF101's class list and folder say HandstandPushups, its file names v_HandStandPushups_*, and copies in circulation
-# have made one spelling or the other of it. Files are found under either; class and clip keep the official name.
+# UCF101's class list and folder are spelled HandstandPushups, its file names v_HandStandPushups_*, and some copies use
+# one spelling for both. Files are found under either; class and clip keep the official name.
 HANDSTAND = ("HandstandPushups", "HandStandPushups")
 
 
@@ -76,7 +76,7 @@ def _ucf101_file(videos: Path, cls: str, stem: str) -> Path:
 
 
 def hmdb51(root: Path, split: int, group: str | None, folds: int) -> tuple[list[str], list[Clip]]:
-    """A file a class and split, '<class>_test_split1.txt', of lines 'name.avi ID': 1 train, 2 test, 0 unused.
+    """One file per class and split, '<class>_test_split1.txt', of lines 'name.avi ID': 1 train, 2 test, 0 unused.
 
     The group is the source, the file name before '_<class>_', or the whole stem where that is absent. Classes in
     alphabetical order. Also reads the embedded set, which is written in this layout.
@@ -107,9 +107,9 @@ def hmdb51(root: Path, split: int, group: str | None, folds: int) -> tuple[list[
 
 
 def folder(root: Path, split: int, group: str | None, folds: int) -> tuple[list[str], list[Clip]]:
-    """Any root/class/video tree. The groups, sorted, are dealt to `folds` folds in turn; fold `split` is the test part.
+    """Any root/class/video tree. The groups, sorted, are assigned to `folds` folds in turn; fold `split` is the test part.
 
-    Hidden files are passed over, and so are files beside the class folders (a README) unless they are videos. Anything
+    Hidden files are ignored, and so are files beside the class folders (a README) unless they are videos. Anything
     in a class folder that is no video by its suffix is an error: a clip in another format must not go missing silently.
     """
     if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
@@ -120,8 +120,8 @@ def folder(root: Path, split: int, group: str | None, folds: int) -> tuple[list[
     classes = [path.name for path in entries if path.is_dir()]
     loose = [path.name for path in entries if not path.is_dir() and path.suffix.lower() in SUFFIXES]
     if loose or not classes:
-        lies = f"the video {loose[0]} lies beside the class folders" if loose else "there is no class folder"
-        raise ReproError(f"{root}: expected root/class/video files, but {lies}")
+        found = f"the video {loose[0]} is beside the class folders" if loose else "there is no class folder"
+        raise ReproError(f"{root}: expected root/class/video files, but {found}")
     seen, files = {}, []
     for cls in classes:
         videos = sorted(path for path in (root / cls).iterdir() if not path.name.startswith("."))
@@ -167,7 +167,7 @@ def _group_finder(group: str | None) -> Callable[[Path], str] | None:
 
 
 def read_text(path: Path) -> str:
-    """The text of an annotation file; a BOM is welcome."""
+    """The text of an annotation file; a BOM is allowed."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -177,7 +177,7 @@ def read_text(path: Path) -> str:
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
-    """('file:line', stripped text) of the lines of an annotation file that are not blank; CRLF is welcome."""
+    """('file:line', stripped text) of the lines of an annotation file that are not blank; CRLF is allowed."""
     found = enumerate(read_text(path).split("\n"), 1)
     return ((f"{path}:{i}", line.strip()) for i, line in found if line.strip())
 
