@@ -61,8 +61,8 @@ NOTEBOOKS = {  # by file name, in reading order
     ),
     "temporal_order": Notebook("Which networks know the direction of time?", (time_order.table,)),
     "efficiency": Notebook("What the networks cost"),
-    "sota_comparison": Notebook("The papers' comparisons, like with like"),
-    "claims": Notebook("What the papers claim, and what our runs say"),
+    "sota_comparison": Notebook("The papers' comparisons, like with like", splits="1,2,3"),
+    "claims": Notebook("What the papers claim, and what our runs say", splits="1,2,3"),
 }
 
 

@@ -39,7 +39,7 @@ def rebuild(parameters: Parameters) -> list[str]:
                 continue
             if all(map(records.find, table.runs())):
                 names += [_save(result, usual, table) for result in _table(table, usual)]
-    everything = replace(parameters, splits="1,2,3") if embedded else parameters
+    everything = replace(parameters, splits=notebooks.NOTEBOOKS["claims"].splits) if embedded else parameters
     names += [_save(result, everything) for result in _across(everything)]
     return names
 
