@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from repro import notebooks, paths
+from repro import notebooks, paths, reproduce
+from repro.errors import ReproError
+from repro.evidence import results
 from repro.parameters import Parameters
 
 NAMES = list(notebooks.NOTEBOOKS)
@@ -44,6 +46,13 @@ def test_every_notebook_file_is_listed():
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_opens_with_its_title(name):
+    first = cells(name)[0]
+    assert first["cell_type"] == "markdown"
+    assert "".join(first["source"]).splitlines()[0] == f"# {notebooks.NOTEBOOKS[name].title}"
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_form(name):
     assert len(cells(name)) <= 25
     assert sum(len(c.splitlines()) for c in code(name)) <= 150
@@ -56,7 +65,8 @@ def test_form(name):
     assert "pip install" not in text
     assert "/home" not in text
     for cell in code(name):
-        assert not ("execute.execute(" in cell and "tables.build(" in cell), "compute and tables share a cell"
+        made = "execute.execute(" in cell or "make.make(" in cell
+        assert not (made and ("tables.build(" in cell or "results.save(" in cell)), "compute and tables share a cell"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,9 +79,13 @@ def test_parameters_are_annotated_commented_literals(name):
         assert isinstance(ast.literal_eval(node.value), str | int | float | bool), line
         assert "  # " in line, f"no comment for --help-notebook: {line}"
         assert "=" not in line.split("#", 1)[1], f"an equals sign in the comment hides it from --help-notebook: {line}"
-    common = {"profile", "dataset", "data_root", "splits", "seeds", "jobs", "device", "group", "allow_missing"}
+    common = {"profile", "dataset", "data_root", "splits", "seeds", "jobs", "device", "group", "allow_missing",
+              "fresh", "pretrained_rgb", "pretrained_flow"}  # fmt: skip
     assert common <= set(notebooks.parameters(name))
-    assert isinstance(notebooks.parameters_of(name, {}), Parameters)
+    given = notebooks.parameters_of(name, {})
+    notebook = notebooks.NOTEBOOKS[name]
+    assert given == Parameters(splits=notebook.splits, seeds=given.seeds)  # all others are the defaults
+    assert given.seeds == (0, 1, 2) or not notebook.tables
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +105,7 @@ def executed(tmp_path_factory):
         return home, {NAMES[0]: first, **dict(zip(NAMES[1:], pool.map(papermill, NAMES[1:]), strict=True))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_runs_under_papermill(executed, name):
     home, done = executed
@@ -100,18 +115,21 @@ def test_runs_under_papermill(executed, name):
     assert any("text/markdown" in o.get("data", {}) or "text/html" in o.get("data", {}) for o in outputs)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if notebooks.NOTEBOOKS[n]])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in NAMES if notebooks.NOTEBOOKS[n].tables])
 def test_tables_and_figures_land_where_the_readme_says(executed, name):
     home, _ = executed
     parameters = notebooks.parameters_of(name, {"profile": "smoke", "splits": "1", "seeds": "0,1"})
     table = TABLES[name]
     folder = home / "results" / "smoke" / parameters.name
-    for ending in ("csv", "md", "html", "tex"):
+    for ending in ("json", "csv", "md", "html", "tex"):
         text = (folder / f"{table}.{ending}").read_text()
         assert "synthetic" in text
         assert "python -m repro run" in text
     assert (home / "figures" / "smoke" / parameters.name / f"{table}.png").stat().st_size > 5000
-    assert list((home / "results" / "smoke" / "records").glob("*.json"))
+    saved = {path.stem for path in (home / "results" / "smoke" / "records").glob("*.json")}
+    given = {"profile": "smoke", "splits": "1", "seeds": "0,1"}
+    assert {run.id for run in notebooks.runs_of(name, given)} <= saved
 
 
 @pytest.mark.parametrize(
@@ -119,8 +137,8 @@ def test_tables_and_figures_land_where_the_readme_says(executed, name):
     [
         (["sedes", "1"], "unknown parameter of ablation_lambda 'sedes'; did you mean 'seeds'"),
         (["dataset", "hmbd51"], "did you mean 'hmdb51'"),
-        (["pairs", "50:200, 50:-1"], "lambda2 is -1"),
-        (["dataset", "ucf101"], "there is no such folder"),
+        pytest.param(["pairs", "50:200, 50:-1"], "lambda2 is -1.0, but must be", marks=pytest.mark.slow),
+        pytest.param(["dataset", "ucf101"], "there is no such folder", marks=pytest.mark.slow),
     ],
 )
 def test_a_bad_parameter_is_one_error_and_a_bad_exit(home, given, words):
@@ -130,6 +148,7 @@ def test_a_bad_parameter_is_one_error_and_a_bad_exit(home, given, words):
     assert words in done.stderr
 
 
+@pytest.mark.slow
 def test_papermill_with_an_unknown_parameter_fails_in_the_notebook(home):
     command = [sys.executable, "-m", "papermill", str(notebooks.path_of("streams")), str(home / "out.ipynb")]
     done = subprocess.run([*command, "-p", "sedes", "1"], capture_output=True, text=True, check=False, cwd=home)
@@ -143,48 +162,84 @@ def test_root_does_not_depend_on_the_working_directory(tmp_path, monkeypatch):
     assert paths.data() == paths.ROOT / "data"
 
 
-def test_an_executed_notebook_is_left_alone_until_something_changes(tmp_path, monkeypatch):
-    from repro import __main__ as command
+@pytest.mark.slow
+def test_a_fresh_clone_shows_the_committed_table_and_trains_nothing(home):
+    """The small profile, with nothing on this machine: the records that come with the project are enough."""
+    target = notebooks.execute("ablation_lambda", {}, home / "executed", quiet=True)
+    outputs = [output for cell in json.loads(target.read_text())["cells"] for output in cell.get("outputs", ())]
+    shown = "\n".join("".join(text) for output in outputs for text in output.get("data", {}).values())
+    assert "committed with the project" in shown
+    assert "made on this machine" not in shown
+    result = results.read(home / "out" / "results" / "small" / "synthetic" / "imrs_table4.json")
+    committed = results.read(paths.ROOT / "results" / "small" / "synthetic" / "imrs_table4.json")
+    assert result == committed
+    for line in result.lines:
+        assert line.cells["ours"] in shown
+    assert not (home / "data").exists() or not [path for path in (home / "data").rglob("*") if path.is_file()]
 
+
+@pytest.fixture
+def executed_names(tmp_path, monkeypatch):
+    """Names of notebooks as they are "executed", in this process: nothing runs. results/ and figures/ are there."""
     monkeypatch.setenv("REPRO_OUT", str(tmp_path))
     for where in ("results", "figures"):
         (tmp_path / where / "smoke").mkdir(parents=True)
-    executed = []
+    names = []
+    monkeypatch.setattr(notebooks, "execute", lambda name, given, folder, quiet: names.append(name))
+    return names
 
-    def note(name, given, folder, quiet, threads):
-        executed.append((name, threads))
 
-    monkeypatch.setattr(notebooks, "execute", note)
-    monkeypatch.setattr(command.joblib, "cpu_count", lambda: 4)
-    folder = tmp_path / "executed"
-    folder.mkdir()
-    given = {"profile": "smoke", "jobs": 1}
-    names = ["streams", "tstam"]
-    assert command._execute_all(names, given, folder, 2) == []
-    assert command._execute_all(names, given, folder, 2) == []
-    assert sorted(executed) == [("streams", 2), ("tstam", 2)]  # two at once share four cores
-    command._execute_all(names, {**given, "seeds": "1"}, folder, 2)  # other parameters
-    assert len(executed) == 4
+GIVEN = {"profile": "smoke", "jobs": 1}
+
+
+def test_an_executed_notebook_is_left_alone_until_something_changes(tmp_path, executed_names, monkeypatch):
+    names = ["efficiency", "streams", "tstam"]
+    assert reproduce.execute_all(names, GIVEN, tmp_path, 1) == []
+    assert executed_names == ["streams", "tstam", "efficiency"]  # the one that measures time is the last
+    assert reproduce.execute_all(names, GIVEN, tmp_path, 1) == []
+    assert len(executed_names) == 3
+    other = {**GIVEN, "seeds": "1"}
+    reproduce.execute_all(names, other, tmp_path, 1)
+    assert len(executed_names) == 6
+    monkeypatch.setenv("REPRO_DATA", str(tmp_path / "elsewhere"))
+    reproduce.execute_all(names, other, tmp_path, 1)
+    assert len(executed_names) == 9
     (tmp_path / "results" / "smoke").rmdir()  # nothing to show: draw again
-    command._execute_all(names, {**given, "seeds": "1"}, folder, 2)
-    assert len(executed) == 6
+    reproduce.execute_all(names, other, tmp_path, 1)
+    assert len(executed_names) == 12
 
 
-def test_a_notebook_that_failed_is_executed_again(tmp_path, monkeypatch):
-    from repro import __main__ as command
-
-    monkeypatch.setenv("REPRO_OUT", str(tmp_path))
-    for where in ("results", "figures"):
-        (tmp_path / where / "smoke").mkdir(parents=True)
-    tries = []
-
+def test_a_notebook_that_failed_is_executed_again(tmp_path, executed_names, monkeypatch):
     def fails_once(name, *_, **options):
-        tries.append(name)
-        if len(tries) == 1:
-            raise notebooks.ReproError("broken")
+        executed_names.append(name)
+        if len(executed_names) == 1:
+            raise ReproError("broken")
 
     monkeypatch.setattr(notebooks, "execute", fails_once)
-    given = {"profile": "smoke", "jobs": 1}
-    assert command._execute_all(["streams"], given, tmp_path, 1) == ["broken"]
-    assert command._execute_all(["streams"], given, tmp_path, 1) == []
-    assert len(tries) == 2
+    assert reproduce.execute_all(["streams", "tstam"], GIVEN, tmp_path, 1) == ["failed: broken"]  # the other one runs
+    assert reproduce.execute_all(["streams", "tstam"], GIVEN, tmp_path, 1) == []
+    assert executed_names == ["streams", "tstam", "streams"]
+
+
+def threads(name, given, folder):
+    """In place of an execution: notes the threads that a kernel would have."""
+    (folder / name).write_text(os.environ["OMP_NUM_THREADS"])
+    return name, ""
+
+
+@pytest.mark.slow
+def test_notebooks_side_by_side_share_the_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduce, "_attempt", threads)
+    monkeypatch.setattr(reproduce.joblib, "cpu_count", lambda: 4)
+    reproduce.execute_all(["streams", "tstam", "smnet"], GIVEN, tmp_path, 2)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"streams": "2", "tstam": "2", "smnet": "2"}
+
+
+def test_chosen_notebooks_and_the_runs_behind_them():
+    assert notebooks.chosen(()) == NAMES
+    assert notebooks.chosen(["notebooks/streams.ipynb", "claims"]) == ["streams", "claims"]
+    with pytest.raises(ReproError, match="unknown notebook 'steams'; did you mean 'streams'"):
+        notebooks.chosen(["steams"])
+    runs = notebooks.runs_of("streams", {"profile": "smoke", "seeds": "0"})
+    assert len(runs) == 3 * 3  # RGB, flow and the student on three splits
+    assert notebooks.runs_of("claims", {}) == []
