@@ -1,7 +1,7 @@
 """Training clips a second on one core: from a packed file to 16x112x112 uint8, against JPEG files read with Pillow.
 
-The baseline is how the reference code reads: one file a frame, Pillow decodes, crops, resizes and makes float tensors.
-The time goes with the bytes of a frame, so they stand beside: without a video of yours the frames are random texture
+The baseline reads as the reference code does: one file per frame, Pillow decodes, crops, resizes and makes float tensors.
+The time grows with the bytes of a frame, so they are printed too. Without `--video` the frames are random texture
 with the 1/f spectrum of natural images, at 340x256. `sparse` is 6 frames in 6 segments, cropped as TSN does, to 224x224.
 
     python benchmarks/clips.py [--video FILE] [--json FILE]

@@ -2,8 +2,8 @@
 
     python benchmarks/flow.py [--json FILE] [--video FILE]
 
-OpenCV's TV-L1 is only in opencv-contrib, which must not enter the project's environment; without it the ratio cannot
-be printed, and DIS and Farneback of plain OpenCV stand beside ours instead. To compare, make a throwaway environment
+OpenCV's TV-L1 is only in opencv-contrib, which must not be in the project's environment. Without it the ratio is not
+printed, and ours is compared with DIS and Farneback of plain OpenCV instead. To compare, make a throwaway environment
 with numba, torch and opencv-contrib-python-headless, and run this file there with PYTHONPATH set to the project.
 
 Times are CPU seconds of one thread, medians of interleaved runs, so other load on the machine matters little; only
@@ -191,7 +191,7 @@ def main() -> None:
     versions = {m.__name__: m.__version__ for m in (cv2, numba, np, torch)} | {"python": platform.python_version()}
     print(cpu_name(), versions)
     if not hasattr(cv2, "optflow"):
-        print("no cv2.optflow (opencv-contrib) here: no ratio to OpenCV's TV-L1; DIS and Farneback stand beside ours")
+        print("no cv2.optflow (opencv-contrib) here: no ratio to OpenCV's TV-L1, only DIS and Farneback")
     start = time.perf_counter()
     flow.tvl1(np.zeros((16, 16), np.uint8), np.zeros((16, 16), np.uint8))
     first = time.perf_counter() - start

@@ -9,7 +9,7 @@ import pytest
 from repro import paths
 from repro.config import Data
 from repro.data import catalog, prepare
-from repro.data.clips import ClipDataset, batches, channels, collate, recipe_of
+from repro.data.clips import ClipDataset, batches, collate, recipe_of
 from repro.errors import ReproError
 
 FRAMES = 12
@@ -29,7 +29,7 @@ def clips(tmp_path_factory):
         patch.setenv("REPRO_DATA", str(tmp_path_factory.mktemp("data")))
         found = catalog.load("folder", root, 1, val_fraction=0)
         data = Data(
-            "folder", found.id, frames=3, size=16, side=32, flow="dis", views="centre", val_fraction=0, root=str(root),
+            "folder", frames=3, size=16, side=32, flow="dis", views="centre", val_fraction=0, root=str(root),
             sampling="segments", smallest_scale=0.66, crop="tsn",
         )  # fmt: skip
         prepare.require_all(prepare.prepare(found.table, "folder", root, recipe_of(data), jobs=1))
@@ -71,9 +71,9 @@ def test_the_same_clip_from_memory_and_from_the_packed_file(clips, monkeypatch):
 def test_stacks_are_channels_and_both_streams_make_one_clip(clips):
     found, data = clips
     flow = dataclasses.replace(data, modality="flow", stack=5)
-    assert channels(flow) == 10
+    assert flow.channels == 10
     both = dataclasses.replace(data, modality="rgb+flow", stack=5)
-    assert channels(both) == 13
+    assert both.channels == 13
     dataset = ClipDataset(found, "test", both, ("rgb+flow", "flow", "rgb"))
     batch = next(batches(dataset, 2))
     assert batch["rgb+flow"].shape[1:] == (13, 3, 16, 16)  # (C, T, H, W)

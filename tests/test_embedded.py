@@ -153,7 +153,7 @@ def test_appearance_follows_the_class_in_training_only():
 
 
 def test_the_palette_is_what_colours_the_scene():
-    corners = {}  # mean colour of the top corners, where the figure hardly ever is, by palette
+    corners = {}  # mean colour of the top corners, where the person hardly ever is, by palette
     options = Synthetic(bias=1.0, sources=3, train=12, test=3)
     for k, name in enumerate(CLASSES):
         frames = np.concatenate([render(name, options, i, "train")[0][::8, :10, :10].reshape(-1, 3) for i in range(12)])
@@ -164,7 +164,7 @@ def test_the_palette_is_what_colours_the_scene():
 
 
 def _course(mask: np.ndarray) -> np.ndarray:
-    """Of a mask (T, H, W): the figure's centre x, y and its spread in x and y, in pixels; (T, 4)."""
+    """Of a mask (T, H, W): the person's centre x, y and its spread in x and y, in pixels; (T, 4)."""
     ys, xs = np.arange(mask.shape[1])[:, None], np.arange(mask.shape[2])
     n = mask.sum((1, 2))
     x, y = (mask * xs).sum((1, 2)) / n, (mask * ys).sum((1, 2)) / n
@@ -197,7 +197,7 @@ def test_the_mask_covers_what_moves(name):
         assert 0.08 < mask.mean() < 0.35
         away = cv2.dilate(mask.any(0).astype(np.uint8), np.ones((3, 3))) == 0
         assert away.mean() > 0.2
-        assert (mask.any(0) & ~mask.all(0)).sum() > 30, "the figure does not move"
+        assert (mask.any(0) & ~mask.all(0)).sum() > 30, "the person does not move"
 
 
 # What can be learned of the time pairs: a small 3-D network on ordered frames, shuffled frames, and one frame repeated.
@@ -229,7 +229,7 @@ def _eight_frames(clip: torch.Tensor, mode: str, random: torch.Generator) -> tor
 
 
 def _right_within_pairs(clips: dict, mode: str) -> np.ndarray:
-    """Trains, and tells for each test clip whether its class scores above the other of its pair; bool (clips,)."""
+    """Trains, and returns for each test clip whether its class scores above the other of its pair; bool (clips,)."""
     torch.manual_seed(0)
     random = torch.Generator().manual_seed(0)
     layers, inputs = [], 3

@@ -30,7 +30,7 @@ DATASETS = {**annotations.DATASETS, **annotations_large.DATASETS}
 LAYOUTS = {**annotations.LAYOUTS, **annotations_large.LAYOUTS}
 PARTS = ("train", "val", "test")
 UCF101 = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}  # train, test; 13,320 in each split
-OFFICIAL = {  # counts a part, and classes, as published; Kinetics-400 shrinks, see its reader
+OFFICIAL = {  # clips per part, and classes, as published; Kinetics-400 shrinks, see its reader
     "ucf101": {k: {"train": a, "test": b, "classes": 101} for k, (a, b) in UCF101.items()},
     "hmdb51": {k: {"train": 3570, "test": 1530, "unused": 1666, "classes": 51} for k in (1, 2, 3)},
     "something_v1": {1: {"train": 86017, "test": 11522, "classes": 174}},
@@ -44,7 +44,7 @@ OFFICIAL = {  # counts a part, and classes, as published; Kinetics-400 shrinks, 
 class Catalog:
     """The clips of one split of a data set.
 
-    table: one row a clip, sorted by name, columns clip (unique name, 'class/stem'), path (absolute), label (0-based
+    table: one row per clip, sorted by name, columns clip (unique name, 'class/stem'), path (absolute), label (0-based
     index into `classes`), class, group, part ('train', 'val' or 'test').
     excluded: names of clips left out because their files are missing (`allow_missing`).
     id: 16 hex digits over data set, split, classes and, of each clip, name, label, group, part and file size (of a frame
@@ -67,7 +67,7 @@ class Catalog:
 
 
 def data_root(data: Data) -> Path:
-    """The folder that holds the files of a run's data set."""
+    """The folder of the files of a run's data set."""
     if data.root:
         return Path(data.root)
     edition = f"-{data.source}" if data.dataset == "synthetic" and data.source != "small" else ""
@@ -104,7 +104,7 @@ def load(
     folds: int = 3,
     allow_missing: bool = False,
 ) -> Catalog:
-    """Reads the clips of `dataset` below `root` (for what has to lie there, see `LAYOUTS`; for label order, its reader).
+    """Reads the clips of `dataset` below `root` (required files: `LAYOUTS`; label order: its reader).
 
     split: 1 to 3 (UCF101, HMDB51), those present (synthetic), 1 to `folds` (folder: the fold left out as test part), or
     1, the only one (all others).
@@ -181,7 +181,7 @@ def _size(path: Path) -> int | None:
 
 
 def carve(clips: list[Clip], fraction: float) -> list[Clip]:
-    """Moves whole groups from train to val until val holds as near to `fraction` of the training clips as they allow.
+    """Moves whole groups from train to val until val has as nearly `fraction` of the training clips as they allow.
 
     The class with the smallest share in val gives next, its groups in the order of their hashes, so that the outcome
     depends on names only. Groups that hold more than twice its due of a class come last: 41 of the 70 training clips

@@ -1,7 +1,7 @@
 """From packed clips to batches: uint8 (B, C, T, H, W) in channels-last memory, ready for the device.
 
 Every random choice of a training clip comes from (seed, epoch, position of the video in the table), never from a
-generator that lives on: the same clip is drawn with any number of workers, processes or restarts.
+generator that keeps its state: the same clip is drawn with any number of workers, processes or restarts.
 """
 
 import warnings
@@ -38,7 +38,7 @@ def recipe_of(data: Data) -> Recipe:
 
 
 def store_folder(data: Data) -> Path:
-    """Where the packed clips of a run lie."""
+    """The folder of the packed clips of a run."""
     return store.folder(data.dataset, catalog.data_root(data), recipe_of(data), paths.data())
 
 
@@ -50,9 +50,9 @@ def prepared(data: Data, jobs: int = -1) -> Catalog:
 
 
 class ClipDataset(torch.utils.data.Dataset):
-    """Clips of one part of a catalog. Items are dicts: a (T, S, S, C) uint8 array a modality, `label`, `view`.
+    """Clips of one part of a catalog. Items are dicts: a (T, S, S, C) uint8 array per modality, `label`, `view`.
 
-    part: 'train' draws one random clip a video each epoch; 'val' and 'test' cut the views of the run's protocol; ten
+    part: 'train' draws one random clip per video and epoch; 'val' and 'test' cut the views of the run's protocol; ten
     crops and the number of test frames are for 'test' alone.
     modalities: 'rgb', 'flow', 'rgb+flow' (one clip of both, RGB's channels first), or several of them, which then show
     the same frames, crop and flip.

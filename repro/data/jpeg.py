@@ -1,24 +1,25 @@
-"""JPEGs of which a part can be decoded: half the time of a training clip, whose crop is two fifths of the frame.
+"""JPEGs of which a part can be decoded. This halves the time of a training clip, whose crop is 2/5 of the frame.
 
-A JPEG is entropy-coded from its first block to its last, so a decoder must walk through all of it. Restart markers
-(ITU-T T.81, section E.1.4) make cells that stand alone. Images are written with a marker behind each cell, and `decode`
-hands the decoder a smaller JPEG: the header with the new size, and the cells around the crop with their markers
-numbered anew. The pixels are those of the whole image, to the last bit.
+A JPEG is entropy-coded from its first block to its last, so a decoder has to read all of it. Restart markers (ITU-T
+T.81, section E.1.4) divide it into cells that can be decoded alone. `encode` writes a marker after each cell. `decode`
+gives the decoder a smaller JPEG: the header with the new size, and the cells around the crop with their markers
+renumbered. The pixels are those of the whole image, to the last bit.
 """
 
 import cv2
-import numba
 import numpy as np
+
+from repro.data.compiled import cached
 
 START_OF_FRAME, START_OF_SCAN, RESTART_INTERVAL, RESTART, END = 0xC0, 0xDA, 0xDD, 0xD0, 0xD9
 BLOCK = {3: 16, 1: 8}  # pixels: colour is stored with half its resolution (4:2:0), so its blocks are larger
-CELL = {3: 1, 1: 4}  # least blocks a cell: of grey blocks, with few bytes each, markers would take a fifth of the file
+CELL = {3: 1, 1: 4}  # least blocks per cell; with one grey block per cell, markers would take a fifth of the file
 
 
 def encode(image: np.ndarray, quality: int) -> bytes | None:
     """(H, W, 3) BGR or (H, W) grey, uint8, as a baseline JPEG in cells. None where OpenCV cannot write it."""
     channels = image.shape[2] if image.ndim == 3 else 1
-    across = -(-image.shape[1] // BLOCK[channels])  # blocks a row of blocks
+    across = -(-image.shape[1] // BLOCK[channels])  # blocks per row
     cell = next((n for n in range(CELL[channels], across) if across % n == 0), across)
     parameters = (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_RST_INTERVAL, cell)
     ok, data = cv2.imencode(".jpg", image, parameters)
@@ -47,7 +48,7 @@ def decode(data: np.ndarray, flag: int, top: int, left: int, height: int, width:
 
 
 def _header(data: np.ndarray) -> tuple[int, int, int]:
-    """Where height and width stand, the number of blocks a cell, and where the entropy-coded cells start."""
+    """Position of height and width, number of blocks per cell, and position of the first cell."""
     at, size_at, cell = 2, 0, 0
     while True:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
@@ -60,7 +61,7 @@ def _header(data: np.ndarray) -> tuple[int, int, int]:
             return size_at, cell, at
 
 
-@numba.njit(cache=True)
+@cached
 def _cut(data, start, across, first, last, begin, end, out):  # pragma: no cover - compiled
     """Copies the header and the cells of rows first..last and columns begin..end to `out`; returns its length."""
     out[:start] = data[:start]

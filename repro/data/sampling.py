@@ -1,4 +1,4 @@
-"""Which frames make a clip: random in training, named views in testing. A video too short for a clip loops."""
+"""The frames of a clip: random in training, named views in testing. A video too short for a clip is repeated."""
 
 import numpy as np
 
@@ -8,12 +8,12 @@ VIEWS = ("windows", "centre")
 
 
 def clip_indices(start: int, length: int, count: int) -> np.ndarray:
-    """(length,) frame numbers from `start`, looping where the video has only `count` frames."""
+    """(length,) frame numbers from `start`, starting again from 0 where the video has only `count` frames."""
     return np.arange(start, start + length) % count
 
 
 def random_start(count: int, length: int, rng: np.random.Generator) -> int:
-    """A uniform start in [0, count - length], or 0 where the video must loop."""
+    """A uniform start in [0, count - length], or 0 where the video is too short and repeats."""
     return int(rng.integers(0, max(count - length, 0) + 1))
 
 
@@ -31,8 +31,8 @@ def segment_starts(count: int, length: int, segments: int, rng: np.random.Genera
 def view_starts(views: str, count: int, length: int) -> list[int]:
     """Starts of the test clips of a video of `count` frames.
 
-    windows: all non-overlapping windows of `length` frames from the first, the tail dropped (MARS's test); one, which
-    loops, where the video is shorter. centre: the middle window alone.
+    windows: all non-overlapping windows of `length` frames from the first, the tail dropped (MARS's test); of a
+    shorter video one window, which repeats its frames. centre: the middle window alone.
     """
     if views == "windows":
         return list(range(0, max(count - length, 0) + 1, length))

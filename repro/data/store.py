@@ -1,9 +1,9 @@
 """Frames and flow of one clip in one packed file of JPEGs with offsets.
 
 A file is: magic, length of the header, header (JSON: identity, counts, size), offsets (uint64), images. Its identity
-says what was read (size and hash of the source) and how (short side, quality, flow method with all its parameters,
-bound); a folder holds one recipe, and a file of another recipe in it is an error. One file a clip is read with few
-system calls, and of each image only what a crop needs is decoded (`repro.data.jpeg`).
+records the source (size and hash) and the recipe (short side, quality, flow method with all its parameters,
+bound). A folder contains one recipe; a file of another recipe in it is an error. One file per clip is read with few
+system calls, and only the part of each image that a crop needs is decoded (`repro.data.jpeg`).
 """
 
 import functools
@@ -30,7 +30,7 @@ LENGTH = struct.Struct("<I")
 
 
 class Damaged(ReproError):
-    """A packed file that cannot be used and has to be made again."""
+    """A packed file that cannot be read; it has to be made again."""
 
 
 class OtherRecipe(ReproError):
@@ -53,7 +53,7 @@ class Recipe:
         identity(self.flow, None)  # an unknown method fails here
 
     def identity(self) -> dict:
-        """All that decides the stored bytes, the source excepted; plain JSON values."""
+        """Everything but the source that determines the stored bytes, as plain JSON values."""
         method = identity(self.flow, None)
         return {"side": self.side, "quality": self.quality, "bound": self.bound, "flow": method}
 
@@ -128,7 +128,7 @@ def _encode(source: Path, image: np.ndarray, quality: int) -> bytes:
 
 @dataclass(frozen=True)
 class Packed:
-    """The table of contents of a packed clip; `rgb` and `flow` decode what is asked for and nothing else."""
+    """The table of contents of a packed clip; `rgb` and `flow` decode only the images asked for."""
 
     path: Path
     header: dict
@@ -144,7 +144,7 @@ class Packed:
         return [np.frombuffer(data, np.uint8) for data in reads]
 
     def rgb(self, indices: Sequence[int], crop: Crop | None = None) -> list[np.ndarray]:
-        """Frames `indices`, each 0 <= i < T, as (H, W, 3) uint8 RGB: whole, or only what lies in the crop."""
+        """Frames `indices`, each 0 <= i < T, as (H, W, 3) uint8 RGB: whole, or only the crop."""
         return self._decoded(indices, cv2.IMREAD_COLOR_RGB, crop)
 
     def flow(self, indices: Sequence[int], crop: Crop | None = None) -> list[np.ndarray]:
@@ -190,13 +190,13 @@ def open_packed(path: Path, recipe: Recipe) -> Packed:
 
 @functools.lru_cache(maxsize=8192)
 def decoded(path: Path, recipe: Recipe, modality: str) -> tuple[np.ndarray, ...]:
-    """All frames or flows of a clip, kept in memory by the process: for small sets only, see `dataset.ClipDataset`."""
+    """All frames or flows of a clip, kept in memory by the process: for small sets only, see `clips.ClipDataset`."""
     clip = open_packed(path, recipe)
     return tuple(clip.rgb(range(clip.frames)) if modality == "rgb" else clip.flow(range(clip.frames - 1)))
 
 
 def folder(dataset: str, root: Path, recipe: Recipe, base: Path) -> Path:
-    """Where the packed clips of a data set lie: one folder below `base` a data set, root, side, flow and bound."""
+    """The folder of packed clips: one below `base` for each data set, root, side, flow and bound."""
     where = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
     return base / "store" / f"{dataset}-{where}" / f"{recipe.side}-{recipe.flow}-{recipe.bound:g}"
 

@@ -1,4 +1,4 @@
-"""Crop, resize and flip of a whole clip, one set of parameters a clip, into a given uint8 buffer."""
+"""Crop, resize and flip of a whole clip, with one set of parameters per clip, into a given uint8 buffer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""The little figure of the embedded set: its exercises, its clothes, and how it is drawn.
+"""The drawn person of the embedded set: exercises, clothes, and the drawing.
 
-Lengths are in statures (1 = the figure's height), x to the right and y downwards, the origin at the standing figure's
+Lengths are in statures (1 = the person's height), x to the right and y downwards, the origin at the standing person's
 pelvis. A pose is a dict of angles and offsets. Angles of arms and legs are in degrees, measured outwards from hanging
 straight down, so that the same numbers on both sides make a symmetric pose.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from repro.errors import unknown
 
-SUPERSAMPLING = 2  # frames are drawn this much larger, then averaged down: that is the whole anti-aliasing
+SUPERSAMPLING = 2  # frames are drawn this much larger, then averaged; there is no other anti-aliasing
 SIDES = ("left ", "right ")
 PROGRAMS = ("arms_open", "clap", "crouch", "lean_right", "raise_arms", "sit_clap", "step_right")
 _FRACTION = 4  # binary digits of sub-pixel position that cv2 draws with
@@ -21,10 +21,10 @@ _STANDING = ((7.0, 5.0), (7.0, 5.0))  # hip and knee, left and right
 
 
 def poses(program: str, count: int, rng: np.random.Generator) -> list[dict]:
-    """`count` poses of one performance of a program; limbs that have no part in it are held somewhere at random."""
+    """`count` poses of one performance of a program; limbs that take no part in it keep a random position."""
     if program not in PROGRAMS:
         raise unknown("program", program, PROGRAMS)
-    span = rng.uniform(0.6, 0.95)  # how much of a one-way movement the clip shows: half of that in any half of it
+    span = rng.uniform(0.6, 0.95)  # share of a one-way movement that the clip shows
     progress = rng.uniform(0, 1 - span) + span * np.linspace(0, 1, count)
     phase = 2 * np.pi * (np.arange(count) / rng.uniform(5, 8) + rng.random())  # of a movement to and fro
     size = rng.uniform(0.75, 1.0)
@@ -39,7 +39,7 @@ def poses(program: str, count: int, rng: np.random.Generator) -> list[dict]:
 
 
 def _move(program: str, u: float, swing: float) -> dict:
-    """What a program changes at progress `u` (0..1) of a one-way movement, or at `swing` (-1..1) of one to and fro."""
+    """The pose entries of a program at progress `u` (0..1) of a one-way movement, or at `swing` (-1..1) to and fro."""
     if program == "raise_arms":
         return {"arms": ((15 + 150 * u, 25 + 150 * u),) * 2}
     if program == "crouch":
@@ -71,8 +71,8 @@ def colour(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
 def clothes(hue: float, rng: np.random.Generator) -> dict:
     """Colours in the palette of `hue`, and whether the sleeves are long. Skin and hair do not follow the palette.
 
-    All but marks and hair are lighter than most of the scene: a network that is told by hues alone where the figure
-    is needs many more clips.
+    All but marks and hair are lighter than most of the scene. With hues alone to find the person by, a network needs
+    many more clips.
     """
     return {
         "shirt": colour(hue + 0.5, rng.uniform(0.3, 0.7), rng.uniform(0.8, 1.0)),
@@ -105,7 +105,7 @@ def joints(pose: dict) -> dict[str, np.ndarray]:
 
 
 def draw(canvas: np.ndarray, pose: dict, place: np.ndarray, wears: dict | None) -> None:
-    """Draws the figure onto a supersampled canvas (H, W, 3), in place.
+    """Draws the person onto a supersampled canvas (H, W, 3), in place.
 
     `place` is the (2, 3) affine map from statures to canvas pixels, `wears` comes from `clothes`; None paints the bare
     silhouette in 255, for a mask.

@@ -1,13 +1,13 @@
-"""The embedded data set: a little figure doing exercises, written as real video files in HMDB51's layout.
+"""The embedded data set: a drawn person doing exercises, written as real video files in HMDB51's layout.
 
 Twelve classes in six pairs. Five pairs differ only in the direction of time: the second of a pair is drawn as the first
 and its frames are reversed, so neither one frame nor an unordered set of frames can tell them apart. The
-sixth moves alike and differs in a pose that does not move (seated or standing): frames show it, flow hardly does.
+sixth pair has one movement in two poses that do not move (seated or standing): frames show them, flow hardly does.
 
-Appearance misleads: in the training pool a clip wears its class's own palette with probability `bias`; otherwise, and
-in the test pool always, one of all palettes at random. The n-th clips of all classes share everything else (texture of
-the scene, skin, hair, sleeves) and come from one source, the first part of their file names; a source, like a film in
-HMDB51, has several such scenes, and lies in one pool.
+Appearance misleads: in the training pool a clip has its class's own palette with probability `bias`. Otherwise, and
+always in the test pool, it has one of all palettes at random. The n-th clips of all classes share everything else
+(texture of the scene, skin, hair, sleeves) and come from one source, the first part of their file names. A source, like
+a film in HMDB51, has several such scenes and belongs to one pool.
 
 `step_left` and `step_right`, `lean_left` and `lean_right` are mirror images: train without horizontal flips.
 """
@@ -25,7 +25,7 @@ import numpy as np
 from joblib.externals.loky import get_reusable_executor
 
 from repro.data.embedded.person import SUPERSAMPLING, backdrop, clothes, colour, draw, poses
-from repro.errors import ReproError, unknown
+from repro.errors import ReproError, require, unknown
 from repro.paths import atomic
 
 CLASSES = (
@@ -44,7 +44,7 @@ POOLS = ("train", "test")
 SPLITS = (1, 2, 3)
 
 _FORWARD = {backward: forward for forward, backward in TIME_PAIRS}
-_VERSION = 1  # of the drawing: raise it when the same options draw other frames
+_VERSION = 1  # of the drawing; increase it when the same options draw other frames
 # HMDB51's style: full body (f), camera moves (cm), one person (np1), from the front (fr), quality good (goo)
 _NAME = re.compile(r"(train|test)(\d+)_([a-z_]+)_f_cm_np1_fr_goo_(\d+)\.avi")
 _QUALITY = 98
@@ -56,22 +56,21 @@ class Synthetic:
 
     seed: int = 0
     classes: tuple[str, ...] = CLASSES
-    sources: int = 24  # of each pool; a split trains on two thirds of the one and tests on a third of the other
-    train: int = 72  # clips a class in the training pool
-    test: int = 96  # clips a class in the test pool
-    frames: int = 10  # of the shortest clip; some have up to a quarter more
+    sources: int = 24  # in each pool; a split trains on two thirds of one pool and tests on a third of the other
+    train: int = 72  # clips per class in the training pool
+    test: int = 96  # clips per class in the test pool
+    frames: int = 10  # in the shortest clip; the longest have a quarter more
     side: int = 48  # short side in pixels; the long one is 4/3 of it
-    bias: float = 0.3  # probability that a training clip wears its class's palette
+    bias: float = 0.3  # probability that a training clip has its class's palette
 
     def __post_init__(self):
         for name in self.classes:
             if name not in CLASSES:
                 raise unknown("synthetic class", name, CLASSES)
-        if self.classes != tuple(sorted(set(self.classes))) or len(self.classes) < 2:
-            raise ReproError(f"classes are {self.classes}, but must be at least two, in alphabetical order, each once")
+        ordered = self.classes == tuple(sorted(set(self.classes))) and len(self.classes) >= 2
+        require(ordered, "Synthetic.classes", self.classes, "at least two, in alphabetical order, each once")
         for name in ("seed", "sources", "train", "test", "frames", "side"):
-            if type(getattr(self, name)) is not int:
-                raise ReproError(f"Synthetic.{name} is {getattr(self, name)!r}, but must be a whole number")
+            require(type(getattr(self, name)) is int, f"Synthetic.{name}", getattr(self, name), "a whole number")
         rules = (
             ("seed", self.seed >= 0, "zero or positive"),
             ("sources", self.sources >= 3 and self.sources % 3 == 0, "a multiple of 3, one third for each split"),
@@ -82,8 +81,7 @@ class Synthetic:
             ("bias", 0 <= self.bias <= 1, "a probability"),
         )
         for name, holds, rule in rules:
-            if not holds:
-                raise ReproError(f"Synthetic.{name} is {getattr(self, name)!r}, but must be {rule}")
+            require(holds, f"Synthetic.{name}", getattr(self, name), rule)
 
 
 EDITIONS = {  # by `Data.source`; the large one is for networks that take 16 frames of 112 pixels
@@ -106,7 +104,7 @@ def _camera(count: int, unit: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def palette_of(class_name: str, options: Synthetic, index: int, pool: str) -> int:
-    """Which of the twelve palettes a clip wears; palette k belongs to class k."""
+    """The palette of a clip, 0 to 11; palette k belongs to class k."""
     own = CLASSES.index(class_name)
     rng = np.random.default_rng((options.seed, POOLS.index(pool), 2, own, index))
     biased = rng.random() < options.bias and pool == "train"
@@ -115,7 +113,7 @@ def palette_of(class_name: str, options: Synthetic, index: int, pool: str) -> in
 
 def _clip(name: str, options: Synthetic, index: int, pool: str, masked: bool) -> tuple[np.ndarray, np.ndarray | None]:
     key = (options.seed, POOLS.index(pool))
-    look = np.random.default_rng((*key, 0, index))  # not of the class: every class has a clip with this scene and actor
+    look = np.random.default_rng((*key, 0, index))  # not by class: each class has a clip with this scene and person
     rng = np.random.default_rng((*key, 1, CLASSES.index(name), index))
     count = int(rng.integers(options.frames, options.frames * 5 // 4 + 1))
     height, width, large = options.side, options.side * 4 // 3, SUPERSAMPLING * options.side
@@ -151,7 +149,7 @@ def _clip(name: str, options: Synthetic, index: int, pool: str, masked: bool) ->
 
 
 def render(class_name: str, options: Synthetic, index: int, pool: str) -> tuple[np.ndarray, np.ndarray]:
-    """One clip as `write` draws it, before compression: RGB uint8 (T, H, W, 3) and the figure's mask, bool (T, H, W).
+    """One clip as `write` draws it, before compression: RGB uint8 (T, H, W, 3) and the person's mask, bool (T, H, W).
 
     `index` counts the clips of the class in the pool ("train" or "test"), from 0.
     """
@@ -160,7 +158,7 @@ def render(class_name: str, options: Synthetic, index: int, pool: str) -> tuple[
     if pool not in POOLS:
         raise unknown("pool", pool, POOLS)
     if not 0 <= index < getattr(options, pool):
-        raise ReproError(f"clip {index} of {class_name}: the {pool} pool has {getattr(options, pool)} clips a class")
+        raise ReproError(f"clip {index} of {class_name}: the {pool} pool has {getattr(options, pool)} clips per class")
     return _clip(class_name, options, index, pool, masked=True)
 
 
@@ -171,7 +169,7 @@ def clip_name(class_name: str, options: Synthetic, index: int, pool: str) -> str
 
 
 def mask_of(where: Path | str | Synthetic, clip: str) -> np.ndarray:
-    """Where the figure is in the clip of this file name: bool (T, H, W). `where`: the written folder, or its options."""
+    """The person's mask in the clip of this file name, bool (T, H, W). `where`: the written folder, or its options."""
     options = where if isinstance(where, Synthetic) else read_options(Path(where))
     match = _NAME.fullmatch(Path(clip).name)
     if match is None:
@@ -179,17 +177,17 @@ def mask_of(where: Path | str | Synthetic, clip: str) -> np.ndarray:
     pool, source, class_name, n = match.groups()
     each = getattr(options, pool) // options.sources
     if int(n) >= each:
-        raise ReproError(f"{clip!r}: a source of the {pool} pool has {each} clips a class")
+        raise ReproError(f"{clip!r}: a source of the {pool} pool has {each} clips per class")
     return render(class_name, options, int(source) * each + int(n), pool)[1]
 
 
 def read_options(root: Path) -> Synthetic:
     """The options that `write` was called with for this folder."""
     try:
-        told = json.loads((root / "synthetic.json").read_text())["options"]
+        stated = json.loads((root / "synthetic.json").read_text())["options"]
     except FileNotFoundError:
         raise ReproError(f"no synthetic.json in {root}: write the embedded data set there first") from None
-    return Synthetic(**{**told, "classes": tuple(told["classes"])})
+    return Synthetic(**{**stated, "classes": tuple(stated["classes"])})
 
 
 def is_complete(root: Path) -> bool:
@@ -201,26 +199,26 @@ def is_complete(root: Path) -> bool:
 def write(root: Path | str, options: Synthetic = Synthetic(), jobs: int = 1) -> Path:
     """Writes HMDB51's layout below `root`, which it returns.
 
-    hmdb51_org/<class>/*.avi, testTrainMulti_7030_splits/<class>_test_split{1,2,3}.txt, and synthetic.json, which holds
+    Files: hmdb51_org/<class>/*.avi, testTrainMulti_7030_splits/<class>_test_split{1,2,3}.txt, and synthetic.json with
     the options and, once all is written, a hash of the content. The same options give the same bytes, about 90 MB in
-    10 s on one core by default; `jobs` processes share the drawing. Killed, the next call goes on with the missing
-    files; finished, it returns at once. ReproError if the folder holds the set with other options.
+    10 s on one core by default; `jobs` processes share the drawing. After a kill, the next call draws the missing
+    files; a finished set is left as it is. ReproError if the folder contains the set with other options.
     """
     root = Path(root)
     marker = root / "synthetic.json"
-    told = {"version": _VERSION, "options": json.loads(json.dumps(dataclasses.asdict(options)))}
+    stated = {"version": _VERSION, "options": json.loads(json.dumps(dataclasses.asdict(options)))}
     if marker.exists():
         found = json.loads(marker.read_text())
-        if {k: found.get(k) for k in told} != told:
+        if {k: found.get(k) for k in stated} != stated:
             raise ReproError(f"{root} holds another embedded set ({found}): delete it, or give another root")
         if found["sha256"]:
             return root
-    with atomic(marker) as part:  # not finished yet, but already taken by these options
-        part.write_text(json.dumps({**told, "sha256": None}, indent=1))
+    with atomic(marker) as part:  # not finished yet, but the folder now belongs to these options
+        part.write_text(json.dumps({**stated, "sha256": None}, indent=1))
     todo = [(c, i, pool) for c in options.classes for pool in POOLS for i in range(getattr(options, pool))]
     chunks = [todo[i : i + 48] for i in range(0, len(todo), 48)]
     drawn = joblib.Parallel(n_jobs=jobs)(joblib.delayed(_write_clips)(root, options, chunk) for chunk in chunks)
-    # these workers have no torch; growing when the next work loads it, they would be reported as leaking
+    # these workers have no torch; they would grow when later work loads it, and joblib would report a leak
     get_reusable_executor().shutdown()
     digest = hashlib.sha256("".join(h for chunk in drawn for h in chunk).encode())
     for name, text in _split_files(options).items():
@@ -228,7 +226,7 @@ def write(root: Path | str, options: Synthetic = Synthetic(), jobs: int = 1) -> 
         with atomic(root / "testTrainMulti_7030_splits" / name) as part:
             part.write_text(text)
     with atomic(marker) as part:
-        part.write_text(json.dumps({**told, "sha256": digest.hexdigest()}, indent=1))
+        part.write_text(json.dumps({**stated, "sha256": digest.hexdigest()}, indent=1))
     return root
 
 
@@ -246,7 +244,7 @@ def _write_clips(root: Path, options: Synthetic, clips: list[tuple[str, int, str
 
 
 def _write_video(path: Path, frames: np.ndarray) -> None:
-    """(T, H, W, 3) RGB as motion JPEG, by OpenCV's own writer, since it takes a quality. It wants names ending in .avi."""
+    """(T, H, W, 3) RGB as motion JPEG, by OpenCV's own writer, which takes a quality and needs names in .avi."""
     movie = path.with_suffix(".avi")
     motion_jpeg = cv2.VideoWriter_fourcc(*"MJPG")
     writer = cv2.VideoWriter(str(movie), cv2.CAP_OPENCV_MJPEG, motion_jpeg, 25, frames.shape[2:0:-1])
@@ -259,8 +257,8 @@ def _write_video(path: Path, frames: np.ndarray) -> None:
 
 
 def _split_files(options: Synthetic) -> dict[str, str]:
-    """HMDB51's split files: 1 is training, 2 test, 0 neither. Sources are dealt to the splits in turn: a split tests on
-    its own of the test pool and trains on the others' of the training pool.
+    """HMDB51's split files: 1 is training, 2 test, 0 neither. Sources are assigned to the splits in turn. A split tests
+    on its own sources in the test pool and trains on the other splits' sources in the training pool.
     """
     files = {}
     for split in SPLITS:

@@ -24,9 +24,9 @@ def _grey(frame: np.ndarray) -> np.ndarray:
         raise ReproError(f"flow needs frames of at least {MIN_SIDE}x{MIN_SIDE} pixels, got {size}; enlarge the frames")
     if frame.dtype == np.float32:
         if not np.isfinite(frame).all():
-            raise ReproError("a frame holds NaN or infinite values; flow needs finite ones, 0 to 255")
+            raise ReproError("a frame contains NaN or infinite values; flow needs finite ones, 0 to 255")
         if frame.min() < 0 or frame.max() > 255:
-            raise ReproError(f"float frames must lie in 0..255, got {frame.min():g}..{frame.max():g}; clip or rescale")
+            raise ReproError(f"float frames must be in 0..255, got {frame.min():g}..{frame.max():g}; clip or rescale")
     frame = np.ascontiguousarray(frame)
     return frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
 
@@ -43,7 +43,7 @@ def tvl1(prev: np.ndarray, next: np.ndarray, params: TVL1 | None = None) -> np.n
     """TV-L1 flow (H, W, 2) float32 in pixels, x then y, from `prev` to `next`.
 
     Frames are grey (H, W) or RGB (H, W, 3), uint8, or float32 in 0..255. Constant frames give zero flow. Frames that
-    differ in size or type, are smaller than 16 x 16 or hold NaN raise ReproError. The first call of a new installation
+    differ in size or type, are smaller than 16 x 16 or contain NaN raise ReproError. The first call of a new installation
     compiles the kernels (seconds) and keeps them on disk.
     """
     params = parameters("tvl1", params)

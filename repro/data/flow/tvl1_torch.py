@@ -150,7 +150,7 @@ def tvl1_batch(prev: Tensor, next: Tensor, params: TVL1 | None = None, check_eve
     """TV-L1 flow (B, H, W, 2) float32 in pixels, x then y, from `prev` to `next`, grey (B, H, W) on one device.
 
     uint8, or float32 in 0..255. Tensors that differ in shape, type or device, frames under 16 x 16 and NaN raise
-    ReproError. check_every: iterations between two questions of the host to the device; changes no result.
+    ReproError. check_every: iterations between two checks by the host which pairs still move; changes no result.
     """
     params = parameters("tvl1", params)
     require(check_every >= 1, "check_every", check_every, "at least 1")
@@ -162,7 +162,7 @@ def tvl1_batch(prev: Tensor, next: Tensor, params: TVL1 | None = None, check_eve
     if min(prev.shape[1:]) < MIN_SIDE:
         raise ReproError(f"flow needs frames of at least {MIN_SIDE}x{MIN_SIDE}, got {tuple(prev.shape[1:])}")
     if prev.dtype == torch.float32 and not (prev.isfinite() & next.isfinite()).all():
-        raise ReproError("a frame holds NaN or infinite values; flow needs finite ones, 0 to 255")
+        raise ReproError("a frame contains NaN or infinite values; flow needs finite ones, 0 to 255")
     flow = None
     levels = [_pyramid(images.float(), params) for images in (prev, next)]
     for target, image in zip(*(reversed(level) for level in levels), strict=True):
