@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 
+import pytest
 import yaml
 
 from repro import paths
@@ -47,6 +48,30 @@ def test_no_second_opencv_overwrites_the_first():
     assert [name for name in lock() if name.startswith("opencv")] == ["opencv-python-headless"]
 
 
+def test_the_packages_are_all_folders_of_the_package_and_the_committed_records():
+    found = {
+        ".".join(file.parent.relative_to(paths.ROOT).parts) for file in (paths.ROOT / "repro").rglob("__init__.py")
+    }
+    listed = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert sorted(listed) == sorted(found | {"repro.committed"})
+
+
+def test_everything_that_is_no_module_is_package_data():
+    """A file that the wheel leaves out would be missed by an installed package alone."""
+    data = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    folders = {"repro.committed": paths.ROOT / "results"}
+    taken = set()
+    for package, patterns in data.items():
+        folder = folders.get(package, paths.ROOT.joinpath(*package.split(".")))
+        for pattern in patterns:
+            matched = set(folder.glob(pattern))
+            assert matched, f"{package}: nothing matches {pattern}"
+            taken |= matched
+    files = {path for path in (paths.ROOT / "repro").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert {path for path in files if path.suffix != ".py"} <= taken
+    assert set((paths.ROOT / "results").rglob("*.json")) <= taken
+
+
 NOT_INSTALLED = """
 import importlib.metadata, json
 found = importlib.metadata.version
@@ -60,6 +85,7 @@ print(json.dumps([repro.__file__, repro.records.environment("cpu")]))
 """
 
 
+@pytest.mark.slow
 def test_the_package_works_without_being_installed(tmp_path):
     """From a plain copy outside a git checkout, where no metadata of the package is found."""
     shutil.copytree(paths.ROOT / "repro", tmp_path / "repro", ignore=shutil.ignore_patterns("__pycache__"))
