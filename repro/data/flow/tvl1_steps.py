@@ -3,10 +3,10 @@
 The loops are plain, and written so that LLVM vectorises them. Median times of three pairs of 256x256 frames, one
 thread of an AMD EPYC with AVX-512, measured in turn on a shared machine, all else equal:
 
-    as it is                                                                    58 ms
-    signed indices: numba tests each for a negative one, which wraps around    286 ms
+    as it is                                                                    57 ms
+    signed indices: numba tests each for a negative one, which wraps around    277 ms
     Python's error model: each division is tested for zero                     169 ms
-    a pixel's three samples one by one, not as a vector of four channels        61 ms
+    a pixel's three samples one by one, not as a vector of four channels        60 ms
     hand-written vector code for these loops (the version before this one)      45 ms
 
 The last one took 22.8 times less than OpenCV contrib's TV-L1 (results/benchmarks/flow.json), so this one takes about
