@@ -71,11 +71,12 @@ def _compare_clips(runs: Sequence[Run]) -> None:
     """Compares the clips that recorded runs saw with the clips at hand, where there are any: no result mixes two data sets."""
     at_hand: dict[tuple, catalog.Catalog | None] = {}
     for run in runs:
-        place = (catalog.data_root(run.data), run.data.split, run.data.val_fraction, run.data.group)
-        if place not in at_hand:
-            at_hand[place] = catalog.at_hand(run.data)
-        if at_hand[place] is not None:
-            _same_clips(run, records.get(run), at_hand[place])
+        d = run.data
+        clips = (d.dataset, catalog.data_root(d), d.split, d.val_fraction, d.group, d.allow_missing)
+        if clips not in at_hand:
+            at_hand[clips] = catalog.at_hand(d)
+        if at_hand[clips] is not None:
+            _same_clips(run, records.get(run), at_hand[clips])
 
 
 def _same_clips(run: Run, record: Record, found: catalog.Catalog) -> None:

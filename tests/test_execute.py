@@ -293,6 +293,10 @@ def test_missing_files_are_named_and_a_changed_set_of_them_is_an_error(recorded,
     (root / "UCF-101" / "YoYo" / "v_YoYo_g05_c01.avi").unlink()
     with pytest.raises(ReproError, match="1 missing files differ, first 'YoYo/v_YoYo_g05_c01'"):
         execute.execute([run], jobs=1)
+    strict = dataclasses.replace(run, data=dataclasses.replace(run.data, allow_missing=False))
+    recorded(strict, np.eye(3), [0, 1, 2], before.classes)  # its catalog cannot be read, the other one's can
+    with pytest.raises(ReproError, match="1 missing files differ"):
+        execute.execute([strict, run], jobs=1)
 
 
 def test_without_the_data_at_hand_nothing_is_compared(recorded, tmp_path, capsys):
