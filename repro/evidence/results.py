@@ -84,7 +84,8 @@ def save(result: Result, parameters: Parameters, runs: Sequence[Run] = ()) -> Re
 
 def _texts(result: Result) -> dict[str, str]:
     """A result in every format, by the ending of the file."""
-    frame, caption = result.frame, f"{result.title} Claim: {result.claim} Tier: {result.tier}."
+    frame = result.frame
+    caption = f"{result.title} Claim: {result.claim} Tier: {result.tier}. Command: {result.command}"
     extra = {"command": result.command, "runs": [" ".join(line.runs) for line in result.lines]}
     header = f"**{result.title}** {result.claim}\n\nTier: {result.tier}. Command: `{result.command}`\n\n"
     style = frame.style.hide(axis="index").set_uuid(result.name)
@@ -110,6 +111,12 @@ def read(path: Path) -> Result:
         raise ReproError(
             f"{path}: not a table that repro wrote ({why}); delete it and run its notebook again"
         ) from None
+
+
+def committed(name: str, parameters: Parameters) -> Result | None:
+    """A table that was saved before: in the output folder, else with the project, else None."""
+    folders = (folder / parameters.profile / parameters.name for folder in (paths.out() / "results", paths.committed()))
+    return next((read(path) for folder in folders if (path := folder / f"{name}.json").exists()), None)
 
 
 def markdown(frame: pd.DataFrame) -> str:
