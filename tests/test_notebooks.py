@@ -1,11 +1,13 @@
 """Every notebook: committed clean, short, documented, and executed end to end in the smoke profile."""
 
 import ast
+import importlib
 import json
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 
 import pytest
 
@@ -67,6 +69,27 @@ def test_form(name):
     for cell in code(name):
         made = "execute.execute(" in cell or "make.make(" in cell
         assert not (made and ("tables.build(" in cell or "results.save(" in cell)), "compute and tables share a cell"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_that_a_notebook_takes_from_the_package_exists(name):
+    """Of its imports, and of attributes of the modules that it imports: found without a kernel."""
+    trees = [node for cell in code(name) for node in ast.walk(ast.parse(cell))]
+    froms = [node for node in trees if isinstance(node, ast.ImportFrom) and node.module.startswith("repro")]
+    names = {alias.asname or alias.name: found(node.module, alias.name) for node in froms for alias in node.names}
+    assert None not in names.values(), names
+    for node in trees:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = names.get(node.value.id)
+            assert not isinstance(module, ModuleType) or hasattr(module, node.attr), ast.unparse(node)
+
+
+def found(module: str, name: str):
+    """What `from module import name` gives, or None."""
+    try:
+        return getattr(importlib.import_module(module), name, None) or importlib.import_module(f"{module}.{name}")
+    except ImportError:
+        return None
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from repro import paths
 from repro.config import CrossEntropy, Data, Model, Optimisation, Run
 from repro.errors import ReproError
 from repro.evidence import results, tables
@@ -164,7 +165,23 @@ def test_every_format_holds_the_table(made, paper, home):
     }.items():
         assert label in texts[ending], ending
         assert "Tier: synthetic" in texts[ending]
+        assert "python -m repro run tstam" in texts[ending]
     assert {p.stem for p in (folder / "records").glob("*.json")} == {run.id for run in table.runs()}
+
+
+def test_a_saved_table_is_found_in_the_output_folder_then_in_the_project(made, paper, home, monkeypatch):
+    paper(("better", "gain", 1.0))
+    parameters = Parameters(seeds=(0, 1))
+    result = tables.build(made_table(made, {"base": 0.5, "better": 0.9}), parameters)
+    monkeypatch.setattr(paths, "ROOT", home / "clone")
+    (home / "clone" / "results").mkdir(parents=True)
+    assert results.committed("t", parameters) is None
+    with monkeypatch.context() as clone:
+        clone.setenv("REPRO_OUT", str(home / "clone"))
+        results.save(dataclasses.replace(result, title="Committed."), parameters)
+    assert results.committed("t", parameters).title == "Committed."
+    results.save(result, parameters)
+    assert results.committed("t", parameters) == result
 
 
 def test_a_file_that_is_no_table_is_one_error(tmp_path):
