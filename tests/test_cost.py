@@ -45,7 +45,8 @@ def test_the_exact_table_has_the_papers_figures_beside_the_counts():
     assert rows["flow stream", "-"]["match"] == ""  # nothing is printed
 
 
-def test_latency_has_its_origin(monkeypatch):
+@pytest.mark.slow
+def test_latency_has_its_origin():
     result = efficiency.latency("smoke", repeats=1)
     cells = [line.cells for line in result.lines]
     assert [c["system"].split(",")[0].split(":")[0] for c in cells[:3]] == [

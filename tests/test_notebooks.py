@@ -155,13 +155,14 @@ def test_tables_and_figures_land_where_the_readme_says(executed, name):
     assert {run.id for run in notebooks.runs_of(name, given)} <= saved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "words"),
     [
         (["sedes", "1"], "unknown parameter of ablation_lambda 'sedes'; did you mean 'seeds'"),
         (["dataset", "hmbd51"], "did you mean 'hmdb51'"),
-        pytest.param(["pairs", "50:200, 50:-1"], "lambda2 is -1.0, but must be", marks=pytest.mark.slow),
-        pytest.param(["dataset", "ucf101"], "there is no such folder", marks=pytest.mark.slow),
+        (["pairs", "50:200, 50:-1"], "lambda2 is -1.0, but must be"),
+        (["dataset", "ucf101"], "there is no such folder"),
     ],
 )
 def test_a_bad_parameter_is_one_error_and_a_bad_exit(home, given, words):
