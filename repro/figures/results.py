@@ -143,7 +143,7 @@ def confusion_figure(record: Record) -> Figure:
     axes.set_xticks(range(len(counts)), record.classes, rotation=50, ha="right")
     axes.set_yticks(range(len(counts)), record.classes)
     axes.grid(False)
-    axes.set(xlabel="answer", ylabel="true class (numbers: % of it)")
+    axes.set(xlabel="answer", ylabel="true class (numbers: % of the class)")
     return figure
 
 
