@@ -6,17 +6,15 @@ from collections.abc import Sequence
 
 import cv2
 import joblib
-import torch
 from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
-from repro import models, records
+from repro import models, networks, records
 from repro.config import Run
 from repro.data import catalog
 from repro.data.clips import prepared, recipe_of
-from repro.errors import ReproError, unknown
+from repro.errors import ReproError
 from repro.make import is_made, make
-from repro.parameters import DEVICES
 from repro.records import Record
 
 
@@ -30,7 +28,7 @@ def execute(
     weights: the trained network must be on this machine too; a run without it is made again.
     A run that fails is named in one error at the end, when all others are done. Under torchrun all processes share each run.
     """
-    accelerator = resolve_device(device)
+    accelerator = networks.resolve_device(device)
     todo = missing(runs, fresh, weights)
     for run in todo:
         models.check(run.model.name, run.model.arguments)
@@ -137,18 +135,6 @@ def _attempt(run: Run, accelerator: str) -> tuple[Run, str]:
         return run, f"failed: {error}"
     except (RuntimeError, OSError, MemoryError, cv2.error) as error:  # no memory, a full disk: not the other runs' end
         return run, f"failed: run {run.id}: {type(error).__name__}: {error}"
-
-
-def resolve_device(device: str) -> str:
-    """'auto' becomes the best accelerator at hand; a device that is not there is an error."""
-    if device not in DEVICES:
-        raise unknown("device", device, DEVICES)
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        return next(name for name, available in there.items() if available)
-    if not there[device]:
-        raise ReproError(f"device {device!r} is not available here; use 'auto' or 'cpu'")
-    return device
 
 
 def levels(runs: Sequence[Run]) -> list[list[Run]]:

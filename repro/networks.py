@@ -10,9 +10,10 @@ from torch import nn
 
 from repro import models, paths, records
 from repro.config import Run
-from repro.errors import ReproError
+from repro.errors import ReproError, unknown
 from repro.models.tools import checkpoints, inference
 from repro.models.tools.freeze import freeze_batchnorm_except_first, freeze_except
+from repro.parameters import DEVICES
 
 
 def weights_path(run: Run) -> Path:
@@ -75,3 +76,15 @@ def start_hash(run: Run) -> str:
         raise ReproError(f"run {run.id} starts from {opt.init_file}, but there is no such file")
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def resolve_device(device: str) -> str:
+    """'auto' becomes the best accelerator at hand; a device that is not there is an error."""
+    if device not in DEVICES:
+        raise unknown("device", device, DEVICES)
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(name for name, available in there.items() if available)
+    if not there[device]:
+        raise ReproError(f"device {device!r} is not available here; use 'auto' or 'cpu'")
+    return device

@@ -214,6 +214,7 @@ def test_impossible_networks_are_one_error(arguments, message):
         meta(**arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("channels", "trunk"), [(3, 10_270_240), (10, 10_292_192)])
 def test_the_cost_table_names_the_trunk(channels, trunk):
     rows = [r for r in published_models("T-STAM") if r["model"] == "TSN, a frame" and f"{trunk:,}" in r["note"]]

@@ -16,6 +16,8 @@ import pytest
 
 from repro import notebooks, paths, report
 
+pytestmark = pytest.mark.slow  # a real browser
+
 IN_LAB = list(notebooks.NOTEBOOKS) if os.environ.get("REPRO_ALL_NOTEBOOKS") else ["00_quickstart"]
 PARAMETERS = '# Parameters\nprofile = "smoke"\nsplits = "1"\nseeds = "0,1"\njobs = 1'
 CONTRAST = """names => {

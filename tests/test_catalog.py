@@ -185,6 +185,7 @@ def test_id_names_the_content_not_the_place(ucf, tmp_path):
     assert len({first.id, catalog.load("ucf101", ucf).id, *others}) == 5
 
 
+@pytest.mark.slow
 def test_official_counts(real_data, tmp_path):
     """All 13,320 and 6,766 names as empty files, so that nothing is missing."""
     for dataset, used in (("ucf101", 13320), ("hmdb51", 5100)):

@@ -419,6 +419,7 @@ def link(real, root, *names):
         (root / name).symlink_to(real / name)
 
 
+@pytest.mark.slow
 def test_official_something_v1(real_data):
     found = catalog.load("something_v1", real_data / "something_v1", allow_missing=True)
     assert len(found.table) + len(found.excluded) == 86017 + 11522
@@ -479,6 +480,7 @@ def test_official_kinetics400_lists(real_data, tmp_path):
         assert store.pack(Path(path), tmp_path / "a.clip", RECIPE) == frames
 
 
+@pytest.mark.slow
 def test_real_frame_folders_are_prepared_once(real_data, home):
     root = real_data / "something_v1"
     found = catalog.load("something_v1", root, allow_missing=True)

@@ -265,6 +265,7 @@ def _right_within_pairs(clips: dict, mode: str) -> np.ndarray:
     return (scores[rows, y] > scores[rows, other]).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["ordered", "shuffled", "single"])
 def test_only_ordered_frames_tell_the_direction_of_time(paired_clips, mode):
     right = _right_within_pairs(paired_clips, mode)

@@ -344,7 +344,7 @@ def test_a_student_without_its_teacher_s_network_makes_the_teacher_first(paramet
 
 def test_devices_that_are_not_there_are_errors():
     with pytest.raises(ReproError, match="unknown device 'gpu'"):
-        execute.resolve_device("gpu")
+        networks.resolve_device("gpu")
     if not torch.cuda.is_available():
         with pytest.raises(ReproError, match="not available here"):
-            execute.resolve_device("cuda")
+            networks.resolve_device("cuda")

@@ -130,6 +130,7 @@ def test_a_history_without_validation_is_drawn():
     assert len(right.lines) == 1
 
 
+@pytest.mark.slow
 def test_evidence_and_maps_do_not_import_matplotlib():
     code = (
         "import sys; import repro.evidence.claims, repro.evidence.tables, repro.maps.shares, repro.maps.views; "

@@ -264,6 +264,7 @@ def test_the_ideas_run(number):
     exec(blocks("ideas.md")[number], {})
 
 
+@pytest.mark.slow
 def test_the_project_is_extended_as_the_page_says(home, monkeypatch, capsys):
     network, *use = blocks("extending.md")
     space = {}

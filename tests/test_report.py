@@ -412,6 +412,7 @@ def committed(tmp_path_factory):
         return file, evidence.tables("small")
 
 
+@pytest.mark.slow
 def test_the_committed_results_make_one_small_page(committed):
     file, tables = committed
     text = file.read_text(encoding="utf-8")

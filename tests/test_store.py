@@ -145,6 +145,7 @@ def test_a_source_that_changed_is_packed_again(home):
     assert prepare(table, "folder", home / "videos", RECIPE, jobs=1).made == ("c/1",)
 
 
+@pytest.mark.slow
 def test_prepare_killed_and_started_again_makes_only_what_is_missing(home):
     """kill -9 in the middle of preparing: no half-written clip counts, and no finished one is made again."""
     root = home / "videos"

@@ -77,6 +77,8 @@ def data_root(data: Data) -> Path:
 def of(data: Data, jobs: int = 1) -> Catalog:
     """The table of clips of a run. The embedded set is drawn first, by `jobs` processes."""
     if data.dataset == "synthetic":
+        if data.source not in embedded.EDITIONS:
+            raise unknown("edition of the embedded set", data.source, embedded.EDITIONS)
         embedded.write(data_root(data), embedded.EDITIONS[data.source], jobs)
     return load(
         data.dataset, data_root(data), data.split,

@@ -2,10 +2,12 @@
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from repro import paths
 from repro.config import Data, Run
 from repro.data import store
 from repro.data.catalog import Catalog
@@ -25,13 +27,14 @@ class Clip:
 
 
 @functools.lru_cache(maxsize=16)
-def _prepared(data: Data) -> Catalog:
+def _prepared(data: Data, folder: Path) -> Catalog:
+    """Asked once per process and data folder: the state of each stored clip is checked on disk."""
     return prepared(data)
 
 
 def catalog(run: Run) -> Catalog:
     """The table of clips of a run. Clips that are not stored yet are decoded first, and their flow is computed."""
-    return _prepared(run.data)
+    return _prepared(run.data, paths.data())
 
 
 def _packed(run: Run, name: str) -> store.Packed:

@@ -24,7 +24,6 @@ from repro.data import catalog, transforms
 from repro.data.clips import ClipDataset, collate
 from repro.data.embedded import videos
 from repro.errors import ReproError
-from repro.execute import resolve_device
 from repro.maps import clips as stored
 from repro.maps import measurements
 from repro.maps.measurements import Measured, Overlap
@@ -119,7 +118,7 @@ def _measured(
     systems: Mapping[str, Sequence[Run]], name: str, maps_of: Maps, parameters: Parameters, step: int
 ) -> list[Overlap]:
     """The overlap of each system, measured now; a network that several systems share is measured once."""
-    device = resolve_device(parameters.device)
+    device = networks.resolve_device(parameters.device)
     runs = [run for each in systems.values() for run in each]
     for run in runs:
         stored.catalog(run)  # here, not in every process
