@@ -210,6 +210,7 @@ def test_official_counts(real_data, tmp_path):
             assert not set(val["group"]) & set(found.part("train")["group"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dataset", "clips"), [("ucf101", 4), ("hmdb51", 2)])
 @pytest.mark.parametrize("split", [1, 2, 3])
 def test_real_clips_with_the_official_lists(real_data, dataset, clips, split):

@@ -431,6 +431,7 @@ def test_official_something_v1(real_data):
     assert labels == {template: str(i) for i, template in enumerate(found.classes)}  # one order for both versions
 
 
+@pytest.mark.slow
 def test_official_something_v2(real_data, tmp_path):
     """The official training list is not among the real files; clips of the official format stand in for it."""
     real = real_data / "something_v2"
@@ -465,6 +466,7 @@ def test_official_diving48(real_data, tmp_path):
     assert sum(clip.part == "val" for clip in clips) == pytest.approx(1503, abs=100)
 
 
+@pytest.mark.slow
 def test_official_kinetics400_lists(real_data, tmp_path):
     real = real_data / "kinetics400"
     fails("neither is there", "kinetics400", real)

@@ -34,6 +34,7 @@ def test_it_can_come_out_each_way(monkeypatch, ours, other, more, outcome):
     assert efficiency.claims_table().outcomes == [outcome]
 
 
+@pytest.mark.slow
 def test_the_exact_table_has_the_papers_figures_beside_the_counts():
     result = efficiency.exact_table()
     assert (result.tier, result.name) == ("exact", "imrs_efficiency")

@@ -152,6 +152,7 @@ def test_appearance_follows_the_class_in_training_only():
         assert low <= sum(own) <= high, pool
 
 
+@pytest.mark.slow
 def test_the_palette_is_what_colours_the_scene():
     corners = {}  # mean colour of the top corners, where the person hardly ever is, by palette
     options = Synthetic(bias=1.0, sources=3, train=12, test=3)
@@ -173,6 +174,7 @@ def _course(mask: np.ndarray) -> np.ndarray:
     return np.stack([x, y, np.sqrt(wide), np.sqrt(high)], axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", TIME_PAIRS)
 def test_time_pairs_move_oppositely_and_look_alike_frame_by_frame(pair):
     options, rng = Synthetic(sources=3, train=60, test=3), np.random.default_rng(0)

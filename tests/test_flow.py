@@ -142,6 +142,7 @@ def test_grey_colour_and_float_frames():
     np.testing.assert_array_equal(flow.tvl1(*colour), flow.tvl1(*grey))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_extract_is_pair_by_pair(method):
     prev, following, _ = reference.scene("rotation")
@@ -245,6 +246,7 @@ def ask(code: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd="/")
 
 
+@pytest.mark.slow
 def test_compiled_code_survives_the_process(tmp_path):
     for hits in (0, 1):
         answer = ask(ASK, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_OPT="1")
@@ -252,6 +254,7 @@ def test_compiled_code_survives_the_process(tmp_path):
     assert list(tmp_path.rglob("tvl1_steps.iterate*.nbi"))
 
 
+@pytest.mark.slow
 def test_unwritable_cache_is_no_failure(tmp_path):
     """No folder at all can be written: __pycache__ is a file, home and the numba folder lie below another file."""
     package = tmp_path / "repro"

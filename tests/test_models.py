@@ -123,6 +123,7 @@ def test_output_shapes(name, shape, dtype):
     assert logits.dtype == features.dtype == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "variant"), [(n, variant) for n in CASES for variant in CASES[n].variants])
 def test_gradients_reach_every_parameter(name, variant):
     model = small(name, **variant).eval()  # in training, BatchNorm takes out the bias of a convolution before it
@@ -213,6 +214,7 @@ def changed_by_training(model: nn.Module, name: str) -> set[str]:
     return {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_frozen_parts_stay_as_they_are(name):
     model, trained = small(name), CASES[name].trained
@@ -238,6 +240,7 @@ def test_frozen_batchnorm_uses_its_running_statistics(name):
     assert torch.equal(model.train()(x).logits, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_partial_batchnorm_trains_the_first_alone(name):
     model = small(name)
@@ -277,6 +280,7 @@ def test_one_excitation_has_three_parameters():
         assert parameters(meta(num_classes=51, excitation="ce", excitation_stages=stages)) == plain + 3 * len(stages)
 
 
+@pytest.mark.slow
 def test_multiply_adds():
     rgb, flow = meta(num_classes=51), meta(num_classes=51, in_channels=2)
     assert multiply_adds(rgb, (1, 3, 16, 112, 112)) == 19_134_001_152 // 2  # 9.567 G
@@ -314,6 +318,7 @@ def test_published_figures_are_reproduced():
     assert (imrs["gmacs"], imrs["gmacs_with_excitation"]) == (18.0326, 18.0411)
 
 
+@pytest.mark.slow
 def test_costs_of_tsn_and_tstam():
     rows = published_models()
     found = {(r["model"], r["variant"], r["classes"], r["input"]): (r["parameters"], r["gmacs"]) for r in rows}

@@ -423,6 +423,7 @@ def test_the_committed_results_make_one_small_page(committed):
         assert (f'id="{table.id}"' in text) != hidden, table.id
 
 
+@pytest.mark.slow
 def test_what_the_page_says_first_agrees_with_the_verdicts_and_the_page_on_evidence(committed):
     file, tables = committed
     notice = next(p for p in Page(file.read_text(encoding="utf-8")).text("p") if p.startswith("Read this first."))

@@ -64,6 +64,7 @@ def test_resnet50_parameters(classes, count):
     assert parameters(meta(tsm, num_classes=classes)) == count
 
 
+@pytest.mark.slow
 def test_resnet50_multiply_adds():
     for make in (tsn_resnet, tsm):
         assert round(multiply_adds(meta(make, num_classes=1000), (1, 3, 1, 224, 224)) / 1e9, 2) == 4.09

@@ -79,6 +79,7 @@ COMMITTED = {  # table: the map of a row, by the row's label
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMITTED)
 def test_the_committed_tables_come_from_the_committed_measurements(name):
     folder = paths.ROOT / "results" / "small"

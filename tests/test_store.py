@@ -169,6 +169,7 @@ def test_prepare_killed_and_started_again_makes_only_what_is_missing(home):
     assert len([p for p in target.rglob("*.clip") if not p.name.startswith(".")]) == 48
 
 
+@pytest.mark.slow
 def test_a_corrupt_file_makes_the_command_fail_at_the_end(home):
     root = home / "videos"
     for i in range(4):
@@ -182,6 +183,7 @@ def test_a_corrupt_file_makes_the_command_fail_at_the_end(home):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_real_clips_go_through_the_store(real_data, tmp_path):
     sources = sorted((real_data / "ucf101" / "UCF-101").rglob("*.avi")) + sorted((real_data / "hmdb51").rglob("*.avi"))
     assert len(sources) == 6

@@ -218,6 +218,7 @@ def test_the_fast_form_is_the_plain_one(plain, fast, training):
         torch.testing.assert_close(its, mine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module",
     [Shift(4), ChannelwiseTemporal(8), ChannelwiseTemporal(8, dilation=2), SMNetModule(8, True, True, 3, 4),

@@ -181,6 +181,7 @@ def test_real_clips_decode(real_data):
     assert counts["1"] == 53  # WebM, the container's duration gives 54
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["weizmann", "ut_interaction"])
 def test_small_real_sets_decode(real_data, name):
     paths = sorted((real_data / name).rglob("*.avi"))

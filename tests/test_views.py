@@ -57,6 +57,7 @@ def test_an_outline_has_the_grids_of_a_real_clip(data):
     assert grids(network, zeros) == grids(network, views.test_view(run, 0).clip)
 
 
+@pytest.mark.slow
 def test_stills_and_a_playing_clip(data, monkeypatch):
     monkeypatch.setattr(networks, "trained", lambda run: networks.build(run, tiny.CLASSES).eval())
     runs = {"flow": tiny.run(dataclasses.replace(data, modality="flow")), "rgb": tiny.run(data)}
