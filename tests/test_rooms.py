@@ -20,7 +20,7 @@ ROOMS = {
     "metrics": "errors",
     "records": "errors paths config",
     "models": "errors paths",
-    "data": "errors paths config",
+    "data": "errors paths checked config",
     "evaluate": "errors metrics data",
     "losses": "errors config models",
     "train": "errors paths config models data evaluate losses",

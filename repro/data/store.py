@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from repro.checked import Positive, checked
 from repro.data import jpeg, video
 from repro.data.flow import methods as optical_flow
 from repro.data.flow.parameters import identity
@@ -37,19 +38,18 @@ class OtherRecipe(ReproError):
     """A packed file made in another way than is asked for."""
 
 
-@dataclass(frozen=True)
+@checked
 class Recipe:
     """How frames and flow are made. `flow` is a method of `repro.data.flow.methods.METHODS` with its default parameters."""
 
     side: int = 256  # short side of the stored frames, aspect kept; frames are made smaller or larger to fit
     quality: int = 95  # of the JPEGs: low quality alone cost MARS 11 points on HMDB51
     flow: str = "tvl1"
-    bound: float = 20.0  # flow is clipped to [-bound, bound] pixels and mapped to 0..255 (IMRS, section 4.2.1)
+    bound: Positive = 20.0  # flow is clipped to [-bound, bound] pixels and mapped to 0..255 (IMRS, section 4.2.1)
 
     def __post_init__(self):
         require(self.side >= 8, "Recipe.side", self.side, "at least 8 pixels")
         require(90 <= self.quality <= 100, "Recipe.quality", self.quality, "from 90 to 100")
-        require(self.bound > 0, "Recipe.bound", self.bound, "positive")
         identity(self.flow, None)  # an unknown method fails here
 
     def identity(self) -> dict:

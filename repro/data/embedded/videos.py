@@ -16,7 +16,6 @@ import dataclasses
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -24,6 +23,7 @@ import joblib
 import numpy as np
 from joblib.externals.loky import get_reusable_executor
 
+from repro.checked import Count, checked
 from repro.data.embedded.person import SUPERSAMPLING, backdrop, clothes, colour, draw, poses
 from repro.errors import ReproError, require, unknown
 from repro.paths import atomic
@@ -50,17 +50,17 @@ _NAME = re.compile(r"(train|test)(\d+)_([a-z_]+)_f_cm_np1_fr_goo_(\d+)\.avi")
 _QUALITY = 98
 
 
-@dataclass(frozen=True)
+@checked
 class Synthetic:
     """What to draw. The defaults give each split 576 training and 384 test clips of 12 classes."""
 
     seed: int = 0
     classes: tuple[str, ...] = CLASSES
-    sources: int = 24  # in each pool; a split trains on two thirds of one pool and tests on a third of the other
-    train: int = 72  # clips per class in the training pool
-    test: int = 96  # clips per class in the test pool
-    frames: int = 10  # in the shortest clip; the longest have a quarter more
-    side: int = 48  # short side in pixels; the long one is 4/3 of it
+    sources: Count = 24  # in each pool; a split trains on two thirds of one pool and tests on a third of the other
+    train: Count = 72  # clips per class in the training pool
+    test: Count = 96  # clips per class in the test pool
+    frames: Count = 10  # in the shortest clip; the longest have a quarter more
+    side: Count = 48  # short side in pixels; the long one is 4/3 of it
     bias: float = 0.3  # probability that a training clip has its class's palette
 
     def __post_init__(self):
@@ -69,13 +69,11 @@ class Synthetic:
                 raise unknown("synthetic class", name, CLASSES)
         ordered = self.classes == tuple(sorted(set(self.classes))) and len(self.classes) >= 2
         require(ordered, "Synthetic.classes", self.classes, "at least two, in alphabetical order, each once")
-        for name in ("seed", "sources", "train", "test", "frames", "side"):
-            require(type(getattr(self, name)) is int, f"Synthetic.{name}", getattr(self, name), "a whole number")
         rules = (
             ("seed", self.seed >= 0, "zero or positive"),
-            ("sources", self.sources >= 3 and self.sources % 3 == 0, "a multiple of 3, one third for each split"),
-            ("train", self.train >= 1 and self.train % self.sources == 0, f"a multiple of sources, {self.sources}"),
-            ("test", self.test >= 1 and self.test % self.sources == 0, f"a multiple of sources, {self.sources}"),
+            ("sources", self.sources % 3 == 0, "a multiple of 3, one third for each split"),
+            ("train", self.train % self.sources == 0, f"a multiple of sources, {self.sources}"),
+            ("test", self.test % self.sources == 0, f"a multiple of sources, {self.sources}"),
             ("frames", self.frames >= 8, "at least 8"),
             ("side", self.side >= 24 and self.side % 6 == 0, "a multiple of 6 from 24 up"),
             ("bias", 0 <= self.bias <= 1, "a probability"),
@@ -196,7 +194,7 @@ def is_complete(root: Path) -> bool:
     return marker.exists() and bool(json.loads(marker.read_text())["sha256"])
 
 
-def write(root: Path | str, options: Synthetic = Synthetic(), jobs: int = 1) -> Path:
+def write(root: Path | str, options: Synthetic = EDITIONS["small"], jobs: int = 1) -> Path:
     """Writes HMDB51's layout below `root`, which it returns.
 
     Files: hmdb51_org/<class>/*.avi, testTrainMulti_7030_splits/<class>_test_split{1,2,3}.txt, and synthetic.json with
