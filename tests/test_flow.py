@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from repro.data.flow import median_torch
+from repro.data.flow import median_networks, tvl1, tvl1_steps, tvl1_vector
 from repro.data.flow import methods as flow
 from repro.data.flow import tvl1_torch as flow_torch
 from repro.data.flow.parameters import METHODS, Farneback, identity
@@ -112,13 +112,71 @@ def test_median_networks(size):
 
     for column in itertools.product((0, 1), repeat=size):
         wires = list(column)
-        compare(wires, median_torch.SORT[size])
+        compare(wires, median_networks.SORT[size])
         assert wires == sorted(column)
-    network, middle = median_torch.SELECT[size]
+    network, middle = median_networks.SELECT[size]
     for ones in itertools.product(range(size + 1), repeat=size):  # ones in each sorted column
         wires = [int(ones[c] >= size - r) for r in range(size) for c in range(size)]
         compare(wires, network)
         assert wires[middle] == (sum(ones) > size * size // 2)
+
+
+# ---------------------------------------------------------------- the fast steps against the plain ones
+
+
+def spaces(h: int, w: int) -> list[tvl1.Space]:
+    """Two spaces with the same random planes inside the image; three pixels in a hundred have no gradient."""
+    rng = np.random.default_rng(h * w)
+    both = [tvl1.Space(h, w, np.empty(9 * h * w, np.float32)) for _ in range(2)]
+    inside = rng.normal(0, 1, (9, h, w)) * (rng.uniform(size=(1, h, w)) > 0.03)
+    inside[[2, 4], :, -1] = 0  # p of the last column has no x component, as in the algorithm
+    for space in both:
+        space.planes[:, 1:, tvl1_steps.PAD : tvl1_steps.PAD + w] = inside
+    return both
+
+
+def same_bits(first: np.ndarray, second: np.ndarray) -> None:
+    np.testing.assert_array_equal(first.view(np.int32), second.view(np.int32))
+
+
+SIZES = pytest.mark.parametrize(("h", "w"), [(16, 16), (17, 33), (41, 23), (24, 64), (37, 79)])
+
+
+@SIZES
+def test_fast_iterations_are_the_plain_ones(h, w):
+    plain, fast = spaces(h, w)
+    numbers = np.float32(0.045), np.float32(0.3), np.float32(0.25 / 0.3)
+    for _ in range(3):
+        tvl1_steps.iteration(plain.planes, w, plain.change, *numbers)
+        tvl1_vector.iteration(fast.planes, w, fast.change, *numbers)
+        assert plain.change.any()
+        same_bits(plain.change, fast.change)
+        same_bits(plain.planes, fast.planes)
+    assert not fast.planes[:, 0].any()
+    assert not fast.planes[:, :, tvl1_steps.PAD + w :].any()
+
+
+@SIZES
+def test_fast_samples_are_the_plain_ones(h, w):
+    plain, fast = spaces(h, w)
+    image = np.random.default_rng(0).uniform(0, 255, (h, w)).astype(np.float32)
+    for space, sample in ((plain, tvl1_steps.sample), (fast, tvl1_vector.sample)):
+        space.flow[:] *= 5  # some positions are outside the image
+        tvl1_steps.pack(image, space.packed)
+        tvl1_steps.positions(space.planes, space.starts, space.weights)
+        sample(space.packed, space.starts, space.weights, space.planes)
+    same_bits(plain.planes, fast.planes)
+    assert fast.planes[6:].any()
+
+
+@SIZES
+def test_fast_median_is_that_of_opencv(h, w):
+    plain, fast = spaces(h, w)
+    tvl1.median(fast, 5)
+    for plane in plain.flow:
+        cv2.medianBlur(plane, 5, dst=plane)
+    np.testing.assert_array_equal(plain.planes, fast.planes)  # zeros may differ in sign
+    assert not np.array_equal(fast.flow, spaces(h, w)[0].flow)
 
 
 # ---------------------------------------------------------------- interface
@@ -234,9 +292,9 @@ def test_colours():
 
 ASK = """
 import numpy as np
-from repro.data.flow import methods as flow, tvl1_steps
+from repro.data.flow import methods as flow, tvl1_vector
 print(flow.tvl1(np.zeros((16, 16), np.uint8), np.zeros((16, 16), np.uint8)).any())
-print(sum(getattr(tvl1_steps.iterate, "stats").cache_hits.values()))
+print(sum(tvl1_vector.iteration.stats.cache_hits.values()))
 """
 
 
@@ -251,7 +309,7 @@ def test_compiled_code_survives_the_process(tmp_path):
     for hits in (0, 1):
         answer = ask(ASK, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_OPT="1")
         assert answer.stdout.split() == ["False", str(hits)], answer.stderr
-    assert list(tmp_path.rglob("tvl1_steps.iterate*.nbi"))
+    assert list(tmp_path.rglob("tvl1_vector.iteration*.nbi"))
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import warnings
 import numba
 
 # numpy's error model: a division by zero gives infinity. The test that raises an error instead would keep loops from
-# being vectorised: TV-L1 takes three times as long with it. No fastmath: it gains nothing, and changes roundings.
+# being vectorised: TV-L1's plain loops take three times as long with it. No fastmath: it gains nothing, and changes roundings.
 OPTIONS = {"error_model": "numpy", "nogil": True}
 jit = numba.njit(**OPTIONS)
 

@@ -1,19 +1,10 @@
-"""The compiled loops of TV-L1 over the pixels of one pyramid level; tvl1.py has the algorithm and the names.
+"""The compiled loops of TV-L1 over the pixels of one pyramid level, written plainly; tvl1.py has the algorithm.
 
-The loops are plain, and written so that LLVM vectorises them. Median times of three pairs of 256x256 frames, one
-thread of an AMD EPYC with AVX-512, measured in turn on a shared machine, all else equal:
+`sample` and `iteration` take most of the time. tvl1.py calls faster versions of these two, in tvl1_vector.py, which a
+test compares bit by bit with the ones here.
 
-    as it is                                                                    57 ms
-    signed indices: numba tests each for a negative one, which wraps around    277 ms
-    Python's error model: each division is tested for zero                     169 ms
-    a pixel's three samples one by one, not as a vector of four channels        60 ms
-    hand-written vector code for these loops (the version before this one)      45 ms
-
-The last one took 22.8 times less than OpenCV contrib's TV-L1 (results/benchmarks/flow.json), so this one takes about
-18 times less.
-
-Planes are float32 (h + 1, PAD + columns + PAD), columns being the width w rounded up to a multiple of 16. Row 0 and
-all columns outside the image stay zero, so that every pixel has an upper, a left and a right neighbour.
+Planes are float32 (h + 1, PAD + columns), columns being the width w rounded up to a multiple of 16. Row 0 and all
+columns outside the image stay zero, so that every pixel has an upper and a left neighbour.
 
 Every float operation has the order that reproduces OpenCV 5's flow bit for bit. In another order, a warp now and then
 stops one iteration earlier or later, and the flow differs by 0.01 px.
@@ -26,9 +17,9 @@ from numba.extending import intrinsic
 from repro.data.compiled import cached, jit
 
 f32 = np.float32
-uint = np.uintp  # of every index; see above
+uint = np.uintp  # of every index: numba tests each signed one for a negative value, which wraps around
 ONE = uint(1)
-PAD = 16  # empty columns on either side of a row: one vector of 512 bits
+PAD = 16  # empty columns on the left: one vector of 512 bits
 BORDER = 4  # zero pixels around the packed image: all taps of a clamped position are inside
 FLAT = f32(np.finfo(np.float32).eps)  # squared gradients up to this count as none
 
@@ -48,9 +39,11 @@ def fma(typing, a, b, c):
 
 @cached
 def pack(image, packed):
-    """Image (h, w) and its central differences in x and y as channels 0, 1, 2 of packed (h + 8, w + 8, 4)."""
+    """Image (h, w) and its central differences in x and y as channels 0, 1, 2 of packed (h + 8, w + 8, 4).
+
+    The border and channel 3 stay as they are: zero.
+    """
     h, w = image.shape
-    packed[:] = 0
     for y in range(h):
         up, down = max(y - 1, 0), min(y + 1, h - 1)
         for x in range(w):
@@ -70,16 +63,24 @@ def cubic(t):
 
 
 @jit
-def positions(y, u, v, h, w, starts, across, down):
-    """Where the 4 x 4 taps of the pixels of image row y start in the flat packed image, and their weights (4, w)."""
+def positions_of_row(y, h, w, u, v, starts, weights):
     for x in range(uint(w)):
         px = min(max(f32(x) + u[x], f32(1 - BORDER)), f32(w + 1))
         py = min(max(f32(y) + v[x], f32(1 - BORDER)), f32(h + 1))
         left, top = np.floor(px), np.floor(py)
         row = (np.int32(top) + np.int32(BORDER - 1)) * np.int32(w + 2 * BORDER)
         starts[x] = (row + np.int32(left) + np.int32(BORDER - 1)) * np.int32(4)
-        across[0, x], across[1, x], across[2, x], across[3, x] = cubic(px - left)
-        down[0, x], down[1, x], down[2, x], down[3, x] = cubic(py - top)
+        weights[0, x], weights[1, x], weights[2, x], weights[3, x] = cubic(px - left)
+        weights[4, x], weights[5, x], weights[6, x], weights[7, x] = cubic(py - top)
+
+
+@cached
+def positions(planes, starts, weights):
+    """Where the 4 x 4 taps of the pixels start in the flat packed image, (h, w); their weights (h, 8, w), x then y."""
+    h, w = starts.shape
+    for y in range(uint(h)):
+        u, v = planes[0, y + ONE, PAD:], planes[1, y + ONE, PAD:]
+        positions_of_row(y, h, w, u, v, starts[y], weights[y])
 
 
 @jit
@@ -90,35 +91,38 @@ def four_taps(image, at, a, b, c, d):
 
 
 @jit
-def bicubic(image, at, pitch, across, down, x):
+def bicubic(image, at, pitch, weights, x):
     """Weighted sum of the 4 x 4 taps that start at `at`, of one channel; pitch: floats per row."""
-    a, b, c, d = across[0, x], across[1, x], across[2, x], across[3, x]
-    result = four_taps(image, at, a, b, c, d) * down[0, x]
+    a, b, c, d = weights[0, x], weights[1, x], weights[2, x], weights[3, x]
+    result = four_taps(image, at, a, b, c, d) * weights[4, x]
     for k in range(1, 4):
-        result = fma(four_taps(image, at + uint(k) * pitch, a, b, c, d), down[k, x], result)
+        result = fma(four_taps(image, at + uint(k) * pitch, a, b, c, d), weights[4 + k, x], result)
     return result
 
 
-@cached
-def warp(packed, target, planes, starts, across, down, samples):
-    """Linearises the residual around the present flow: planes rho, ix and iy. The image is 0 outside its border."""
-    u, v, rho, ix, iy = planes[0], planes[1], planes[6], planes[7], planes[8]
-    h, w = target.shape
+@jit
+def sample(packed, starts, weights, planes):
+    """Samples the packed image and its gradient where the flow points: planes 6, 7 and 8. It is 0 outside."""
     image, pitch = packed.reshape(-1), uint(4 * packed.shape[1])
-    for i in range(uint(h)):
+    for y in range(uint(starts.shape[0])):
+        for x in range(uint(starts.shape[1])):
+            for channel in range(uint(3)):
+                value = bicubic(image, uint(starts[y, x]) + channel, pitch, weights[y], x)
+                planes[uint(6) + channel, y + ONE, x + uint(PAD)] = value
+
+
+@cached
+def linearise(planes, target):
+    """The residual linearised around the present flow: plane 6, in place of the sampled image."""
+    u, v, rho, ix, iy = planes[0], planes[1], planes[6], planes[7], planes[8]
+    for i in range(uint(target.shape[0])):
         y = i + ONE
-        positions(i, u[y, PAD:], v[y, PAD:], h, w, starts, across, down)
-        for x in range(uint(w)):
-            start = uint(starts[x])
-            for channel in range(uint(packed.shape[2])):  # one vector of four floats
-                samples[x, channel] = bicubic(image, start + channel, pitch, across, down, x)
-        for x in range(uint(w)):
-            z, gx, gy = x + uint(PAD), samples[x, ONE], samples[x, uint(2)]
-            rho[y, z] = ((samples[x, uint(0)] - gx * u[y, z]) - gy * v[y, z]) - target[i, x]
-            ix[y, z], iy[y, z] = gx, gy
+        for x in range(uint(target.shape[1])):
+            z = x + uint(PAD)
+            rho[y, z] = ((rho[y, z] - ix[y, z] * u[y, z]) - iy[y, z] * v[y, z]) - target[i, x]
 
 
-# ---------------------------------------------------------------- iterate
+# ---------------------------------------------------------------- iteration
 
 
 @jit
@@ -163,6 +167,18 @@ def dual(flow, p, q, w, columns, step):
 
 
 @jit
+def iteration(planes, w, change, limit, theta, step):
+    """One iteration on `planes` of an image w pixels wide; `change`: the sum of squared updates, by column."""
+    u, v, p11, p12, p21 = planes[0], planes[1], planes[2], planes[3], planes[4]
+    p22, rho, ix, iy = planes[5], planes[6], planes[7], planes[8]
+    columns = change.size - PAD
+    change[:] = 0
+    primal(u, v, p11, p12, p21, p22, rho, ix, iy, change, limit, theta)
+    dual(u, p11, p12, w, columns, step)
+    dual(v, p21, p22, w, columns, step)
+
+
+@jit
 def fold(sums, count):
     """Adds the upper half to the lower half until the sum of `count` values, a power of two, is in sums[0]."""
     while count > 1:
@@ -171,7 +187,7 @@ def fold(sums, count):
             sums[k] += sums[k + count]
 
 
-@jit
+@cached
 def total(values):
     """Sum in one fixed order on every processor: 64 interleaved sums, then 8 over the remainder (in all, 8 n values)."""
     sums = np.zeros(64, f32)
@@ -188,19 +204,3 @@ def total(values):
             sums[k] += values[start + k]
     fold(sums, 8)
     return sums[0]
-
-
-@cached
-def iterate(planes, w, change, limit, theta, step, stop, most):
-    """At most `most` iterations on `planes`. False once the squared updates sum up to no more than `stop`, else True."""
-    u, v, p11, p12, p21 = planes[0], planes[1], planes[2], planes[3], planes[4]
-    p22, rho, ix, iy = planes[5], planes[6], planes[7], planes[8]
-    columns = change.size - PAD
-    for _ in range(most):
-        change[:] = 0
-        primal(u, v, p11, p12, p21, p22, rho, ix, iy, change, limit, theta)
-        dual(u, p11, p12, w, columns, step)
-        dual(v, p21, p22, w, columns, step)
-        if total(change) <= stop:
-            return False
-    return True
