@@ -165,8 +165,9 @@ def test_reproduce_interrupted_says_how_to_go_on_and_loses_nothing(parameters, s
     command = [sys.executable, "-m", "repro", "reproduce", "--profile", "smoke", "--jobs", "2", "--only", "streams"]
     told = []
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path, start_new_session=True
-    ) as process:
+        command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell hands down SIG_IGN
+    ) as process:  # fmt: skip
         for line in process.stderr:
             told.append(line)
             if "  4 of " in line:  # two at a time: two are done
