@@ -104,6 +104,12 @@ def everything(profile: str) -> Iterator[tuple[Record, str]]:
             yield record, "here" if run_id in here else "committed"
 
 
+def equal(one: Record, other: Record) -> bool:
+    """Whether two records agree in everything but their provenance."""
+    plain = ({**asdict(each), "provenance": None, "scores": each.scores.tolist()} for each in (one, other))
+    return next(plain) == next(plain)
+
+
 def write(record: Record, path: Path) -> None:
     """Writes a record, atomically; the history with six digits."""
     plain = asdict(record) | {"scores": encode(record.scores), "clips": pack_names(record.clips)}

@@ -61,6 +61,7 @@ def clips(count: int = 2, seed: int = 0, channels: int = 3) -> torch.Tensor:
     return (255 * fine).to(torch.uint8).permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_maps_have_the_size_of_the_clips_and_are_the_same_each_time(network, method):
     x = clips()

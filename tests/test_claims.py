@@ -88,6 +88,7 @@ def test_a_claim_of_one_pair_comes_out_each_way(record):
     assert evaluate(beats("even", "strong"), "even", "strong").verdict.outcome == NOT_RESOLVED
 
 
+@pytest.mark.slow
 def test_noise_is_not_resolved(record):
     outcomes = []
     for i in range(8):

@@ -12,6 +12,7 @@ def leave_garbage() -> None:
     del blocks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [torch.channels_last_3d, torch.contiguous_format])
 @pytest.mark.parametrize(
     ("inputs", "outputs", "groups", "kernel", "stride", "sides"),

@@ -318,6 +318,7 @@ def test_without_the_data_at_hand_nothing_is_compared(recorded, tmp_path, capsys
 def test_a_fresh_run_ignores_the_committed_record_and_uses_this_machine_s(parameters, tmp_path, monkeypatch):
     run = with_epochs(imrs.single(parameters, 1, 0), 1, seed=30)
     monkeypatch.setattr(paths, "ROOT", tmp_path)
+    (tmp_path / "results").mkdir()
     committed = records.path_committed("smoke", run.id)
     (made,) = execute.execute([run], jobs=1)
     shutil.rmtree(records.path_here(run.id).parent)

@@ -346,6 +346,7 @@ def check_batch(size: int, params: flow.TVL1, device: str) -> None:
         assert np.linalg.norm(ours - flow.tvl1(*pair, params), axis=-1).mean() <= 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("params", [flow.TVL1(), flow.TVL1(median=3, inner=7, scales=2), flow.TVL1(median=1, warps=2)])
 def test_torch_batch_agrees_with_the_compiled_kernels(params):
     check_batch(26, params, "cpu")
@@ -356,6 +357,7 @@ def test_torch_batch_agrees_on_cuda():
     check_batch(48, flow.TVL1(), "cuda")
 
 
+@pytest.mark.slow
 def test_torch_batch_neither_depends_on_company_nor_on_the_questions():
     prev, following = (torch.tensor(x, dtype=torch.float32) for x in batch(20))
     quick = flow.TVL1(scales=2, warps=2)

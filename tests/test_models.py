@@ -144,6 +144,7 @@ def test_same_seed_same_network_and_same_output(name):
     assert not torch.allclose(first, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_state_dict_carries_everything(name, tmp_path):
     model, x = randomise_statistics(small(name)), clips(2, CASES[name].channels, 8, 32, 32)
@@ -162,6 +163,7 @@ def test_a_batch_is_its_clips_one_by_one(name):
     assert not torch.allclose(alone[0].logits, alone[1].logits, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("training", [False, True])
 def test_channels_last_is_the_same_network(name, training):
@@ -175,6 +177,7 @@ def test_channels_last_is_the_same_network(name, training):
     torch.testing.assert_close(fast.features, plain.features, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_folding_batchnorm_changes_nothing(name):
     model, x = randomise_statistics(small(name)), clips(4, CASES[name].channels, 8, 32, 32)
@@ -187,6 +190,7 @@ def test_folding_batchnorm_changes_nothing(name):
     torch.testing.assert_close(for_inference(model, bf16=False)(x).logits, expected.logits, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_bfloat16_predicts_the_same(name):
     model, x = randomise_statistics(small(name)).eval(), clips(8, CASES[name].channels, 8, 32, 32)

@@ -50,6 +50,7 @@ def evidence(model, clips):
     return cam.cam(model, clips, "excite2", "hirescam", target=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "protocol",
     [

@@ -62,6 +62,13 @@ def test_a_profile_s_records_are_those_of_that_profile(record, commit):
     assert path == records.path_committed("small", RUN.id)
 
 
+def test_records_are_equal_whatever_their_provenance(record):
+    one = records.read(record())
+    assert records.equal(one, dataclasses.replace(one, provenance={"date": "later"}))
+    assert not records.equal(one, dataclasses.replace(one, scores=one.scores + 1))
+    assert not records.equal(one, dataclasses.replace(one, catalog="another"))
+
+
 def test_without_a_clone_the_package_brings_the_records(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     assert paths.committed().name == "committed"

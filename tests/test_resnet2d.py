@@ -211,6 +211,7 @@ def test_frames_arrive_channels_last_without_a_copy(make):
     torch.testing.assert_close(seen[0][5], x[1, :, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
 def test_gradients_in_bfloat16_are_those_of_float32(make):
     # With running statistics: those of few values amplify the rounding, in the plain network as in all.

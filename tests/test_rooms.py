@@ -128,6 +128,7 @@ def loaded(code: str, *options: str) -> set[str]:
 HEAVY = {"torch", "numpy", "pandas", "cv2", "matplotlib", "numba"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "absent"),
     [

@@ -68,6 +68,7 @@ def test_dense_connections_reach_from_every_earlier_stage():
     assert [c.project[0].in_channels for c in small(combine="concat").to_motion] == [64, 160, 352]
 
 
+@pytest.mark.slow
 def test_sizes_of_full_networks():
     with torch.device("meta"):
         plain, sums = stddcn(101, direction="none", combine="sum"), stddcn(101, combine="sum", direction="m->a")

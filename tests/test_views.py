@@ -23,6 +23,7 @@ def data(tmp_path_factory):
         yield tiny.stored(tmp_path_factory.mktemp("views"), patch)
 
 
+@pytest.mark.slow
 def test_your_own_video_is_seen_as_the_test_videos_are(data):
     for modality in ("rgb", "flow"):
         run = tiny.run(dataclasses.replace(data, modality=modality))

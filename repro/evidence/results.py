@@ -19,6 +19,7 @@ from repro.errors import ReproError
 from repro.evidence.statistics import Outcome, Verdict
 from repro.papers.table import unique
 from repro.parameters import Parameters
+from repro.records import Record
 
 NOT_AVAILABLE = "not available"
 
@@ -78,8 +79,14 @@ def save(result: Result, parameters: Parameters, runs: Sequence[Run] = ()) -> Re
             part.write_text(text, encoding="utf-8")
     for each in unique(one for run in runs for one in (run, run.teacher) if one is not None):
         if records.path_here(each.id).exists():
-            records.write(records.get(each), results / "records" / f"{each.id}.json")
+            _keep(records.get(each), results / "records" / f"{each.id}.json")
     return result
+
+
+def _keep(record: Record, target: Path) -> None:
+    """Writes a record, unless it is there already: made again with equal numbers, it keeps its first provenance."""
+    if not (target.exists() and records.equal(records.read(target), record)):
+        records.write(record, target)
 
 
 def _texts(result: Result) -> dict[str, str]:
