@@ -313,6 +313,7 @@ def test_shapes_of_table_1():
     assert {name: shapes[name] for name in wanted} == wanted
 
 
+@pytest.mark.slow
 def test_published_figures_are_reproduced():
     rows = published_models("IMRS")
     missed = [row["model"] for row in rows if row["paper_parameters_m"] and not row["match"]]

@@ -93,6 +93,7 @@ def test_share_on_person_by_hand():
         overlap.share_on_person(maps, masks[:1])
 
 
+@pytest.mark.slow
 def test_the_share_of_a_map_that_is_the_mask(data):
     mask = overlap.mask(tiny.dataset(data), 0)
     share, ratio = overlap.share_on_person(mask, mask)

@@ -83,6 +83,7 @@ def test_the_exact_rows_are_counted(claims):
     assert f"{printed.count('True')} of {len(printed)} printed rows of cost" in PAGES["README.md"]
 
 
+@pytest.mark.slow
 def test_the_table_of_costs_is_what_is_counted():
     (table,) = tables("results.md", "Exact counts")
     counts = published_models()
