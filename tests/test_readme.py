@@ -95,7 +95,7 @@ def test_the_table_of_costs_is_what_is_counted():
         assert row[6] == {True: "yes", False: "no", None: ""}[count["match"]]
 
 
-def test_what_the_numbers_rest_on_is_said_first():
+def test_what_the_numbers_rest_on_is_said_first(home):
     every = [record for record, _ in records.everything("small")]
     rgb = [
         100 * record.history[-1]["clip_top1"]
