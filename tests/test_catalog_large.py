@@ -450,6 +450,7 @@ def test_official_something_v2(real_data, tmp_path):
         assert store.open_packed(tmp_path / f"{clip.name}.clip", RECIPE).rgb([0])[0].shape == (64, 114, 3)
 
 
+@pytest.mark.slow
 def test_official_diving48(real_data, tmp_path):
     link(real_data / "diving48", tmp_path, *(path.name for path in (real_data / "diving48").iterdir()))
     for name in ("-mmq0PT-u8k_00155", "8qRmKunCjtY_00016"):

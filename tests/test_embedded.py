@@ -39,6 +39,7 @@ def _bytes(root) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(written, tmp_path):
     assert _bytes(write(tmp_path / "again", SMALL, jobs=2)) == _bytes(written)
     other = _bytes(write(tmp_path / "other", dataclasses.replace(SMALL, seed=1)))

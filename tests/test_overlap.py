@@ -112,6 +112,7 @@ def test_only_the_embedded_set_has_masks(data):
         overlap.mask(other, 0)
 
 
+@pytest.mark.slow
 def test_measure_against_its_baselines(data):
     """Maps that are the masks, of two clips each time; then none at all."""
     views, run = tiny.dataset(data), tiny.run(data)

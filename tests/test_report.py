@@ -316,6 +316,7 @@ def test_profiles_share_a_page_and_smoke_has_its_own(results):
         report.write("smal")
 
 
+@pytest.mark.slow
 def test_a_figure_names_the_notebook_that_its_file_names(results):
     folder = results.parent / "figures" / "small" / "synthetic"
     noise = np.random.default_rng(0).integers(0, 255, (900, 1600, 3), np.uint8)

@@ -167,6 +167,7 @@ def test_the_good_frames_of_a_broken_file_can_be_read(real_data):
     assert [frame.shape for frame in first] == [(720, 1280, 3)] * 28
 
 
+@pytest.mark.slow
 def test_real_clips_decode(real_data):
     paths = [
         p

@@ -41,6 +41,7 @@ def test_your_own_video_is_seen_as_the_test_videos_are(data):
         np.testing.assert_allclose(scores.clips[0], model(clip).logits[0].detach(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("content", "words"), [(None, "no such video file"), (b"not a video", "not a video")])
 def test_a_missing_or_broken_video_is_one_clear_error(data, tmp_path, content, words):
     path = tmp_path / "mine.mp4"
