@@ -32,7 +32,8 @@ def execute(
     todo = missing(runs, fresh, weights)
     for run in todo:
         models.check(run.model.name, run.model.arguments)
-    _compare_clips([run for run in runs if run.id not in {r.id for r in todo}])
+    ids = {run.id for run in todo}
+    _compare_clips([run for run in runs if run.id not in ids])
     failed: dict[str, str] = {}
     if todo:
         prepare_clips(todo, jobs)
@@ -107,14 +108,14 @@ def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[
     """Makes runs side by side, level by level; fills `failed` with {id of a run: its error}."""
     print(f"{len(todo)} runs to make, {workers} at a time on {accelerator}", file=sys.stderr)
     get_reusable_executor().shutdown()  # workers that packed clips; growing now, they would be reported as leaking
-    done = 0
+    done, ids = 0, {run.id for run in todo}
     with tqdm(total=len(todo), unit="run", disable=None, file=sys.stderr) as bar:
         for level in levels(todo):
             ready = []
             for run in level:
                 if run.teacher is not None and run.teacher.id in failed:
                     failed[run.id] = f"run {run.id} needs its teacher, run {run.teacher.id}"
-                elif run in todo:
+                elif run.id in ids:
                     ready.append(run)
             if not ready:
                 continue

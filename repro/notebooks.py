@@ -74,6 +74,12 @@ def path_of(name: str) -> Path:
     return FOLDER / f"{stem}.ipynb"
 
 
+def command(name: str, profile: str) -> str:
+    """The command that executes a notebook in a profile, with its other parameters as they are."""
+    given = "" if profile == "small" else f" -p profile {profile}"
+    return f"python -m repro run {name}{given}"
+
+
 def parameters(name: str) -> dict[str, Any]:
     """The values in a notebook's parameters cell."""
     import papermill  # takes two seconds

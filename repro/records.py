@@ -12,7 +12,7 @@ import json
 import platform
 import subprocess
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -89,9 +89,13 @@ def get(run: Run) -> Record:
 
 def origin(runs: Iterable[Run]) -> str:
     """Where the records of some runs come from, as a sentence."""
-    here = {run.id: path_here(run.id).exists() for run in runs}
-    counts = {"made on this machine": sum(here.values()), "committed with the project": len(here) - sum(here.values())}
-    return "Records: " + ", ".join(f"{n} {what}" for what, n in counts.items() if n) + "."
+    return made_where("Records", [path_here(id).exists() for id in {run.id for run in runs}])
+
+
+def made_where(what: str, here: Collection[bool]) -> str:
+    """How many of some records were made on this machine, and how many come with the project, as a sentence."""
+    counts = {"made on this machine": sum(here), "committed with the project": len(here) - sum(here)}
+    return f"{what}: {', '.join(f'{n} {where}' for where, n in counts.items() if n) or 'none'}."
 
 
 def everything(profile: str) -> Iterator[tuple[Record, str]]:
@@ -116,12 +120,14 @@ def write(record: Record, path: Path) -> None:
     plain["history"] = [
         {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in e.items()} for e in plain["history"]
     ]
-    with paths.atomic(path) as part:  # one line per field: small, and still readable
-        part.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {_compact(plain[k])}" for k in sorted(plain)) + "\n}\n")
+    write_fields(plain, path)
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+def write_fields(plain: Mapping[str, Any], path: Path) -> None:
+    """Writes plain values as JSON, atomically, with one line per field: small, and still readable."""
+    texts = {name: json.dumps(value, sort_keys=True, separators=(",", ":")) for name, value in sorted(plain.items())}
+    with paths.atomic(path) as part:
+        part.write_text("{\n" + ",\n".join(f"{json.dumps(name)}: {text}" for name, text in texts.items()) + "\n}\n")
 
 
 def read(path: Path) -> Record:

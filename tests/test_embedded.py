@@ -185,7 +185,7 @@ def test_time_pairs_move_oppositely_and_look_alike_frame_by_frame(pair):
     sign = np.sign(change[0][:, most].mean())
     assert (sign * change[0][:, most] > 0).all()
     assert (sign * change[1][:, most] < 0).all()
-    frames = [np.array([c[rng.integers(len(c))] for c in course]) for course in courses]  # one random frame a clip
+    frames = [np.array([c[rng.integers(len(c))] for c in course]) for course in courses]  # one random frame per clip
     for one, other in zip(*(f.T for f in frames), strict=True):
         assert ks_2samp(one, other).pvalue > 0.01 / 16  # 16 comparisons over the four pairs: 1 % together
 

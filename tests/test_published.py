@@ -16,7 +16,7 @@ from repro.papers import imrs, tstam
 from repro.parameters import Parameters
 
 TAGS = {"stated", "derived", "recalled", "not available", "implied"}  # implied: an order that an abstract suggests
-FILES = sorted(comparison.PAPERS.glob("*.csv"))
+FILES = sorted(tables.NUMBERS.glob("*.csv"))
 SUM = re.compile(r"\d+(?:\.\d+)?(?: [+-] \d+(?:\.\d+)?)+")
 
 
@@ -77,10 +77,10 @@ def test_added():
 
 
 def test_numbers_quoted_from_table5_are_table5s():
-    table5 = read(comparison.PAPERS / "imrs_table5.csv").set_index("method")
+    table5 = read(tables.NUMBERS / "imrs_table5.csv").set_index("method")
     names = {"MARS": "MARS", "IMRS": "IMRS", "TSN": "TSN (3 modalities)", "TSM (8 frames)": "TSM",
              "Two-Stream": "Two-stream", "TSN (3 modalities)": "TSN (3 modalities)"}  # fmt: skip
-    quoted = pd.concat([read(comparison.PAPERS / f"{name}.csv") for name in ("imrs", "tstam")])
+    quoted = pd.concat([read(tables.NUMBERS / f"{name}.csv") for name in ("imrs", "tstam")])
     quoted = quoted[quoted["source"].fillna("").str.contains("Table 5")]
     assert len(quoted) == 9
     for row in quoted.itertuples():
@@ -89,7 +89,7 @@ def test_numbers_quoted_from_table5_are_table5s():
 
 def test_table5_by_hand():
     """What the text of section 4.5 says of it."""
-    table5 = read(comparison.PAPERS / "imrs_table5.csv").set_index("method")
+    table5 = read(tables.NUMBERS / "imrs_table5.csv").set_index("method")
     assert len(table5) == 17
     ours = table5.loc["IMRS"]
     assert table5.loc["S3D-G", ["ucf101", "hmdb51"]].tolist() == pytest.approx([ours.ucf101 + 1.1, ours.hmdb51 + 2.4])
@@ -123,7 +123,7 @@ def test_the_2d_family_by_hand():
     ours = frame.loc[["SMNet", "STME", "STMSA"]]
     assert set(ours.filter(regex="Something|Kinetics|Diving").to_numpy().ravel()) == {"", "not available"}
     assert (
-        len(read(comparison.PAPERS / "family2d.csv"))
+        len(read(tables.NUMBERS / "family2d.csv"))
         == (frame.filter(regex="Something|Kinetics|Diving") != "").sum().sum()
     )
 

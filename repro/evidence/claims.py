@@ -96,7 +96,7 @@ def _evaluate(claim: Claim, parameters: Parameters) -> Finding:
         gains,
         decisive,
         _published(table, parameters.dataset, *claim.pairs[decisive], claim.source),
-        tuple(unique(run for row in rows.values() for system in row.systems for run in system)),
+        tuple(unique(run for row in rows.values() for run in row.runs)),
         table.tier(parameters),
         tables.command(table, here),
     )

@@ -16,6 +16,7 @@ from repro.evidence.statistics import Outcome, Verdict
 from repro.models.resnext3d import resnext3d
 from repro.models.tools import cost
 from repro.models.tools import inference as fast
+from repro.records import processor
 
 COMMAND = "python -m repro run efficiency"
 HARDLY = 0.05  # our reading of "hardly more"
@@ -81,7 +82,7 @@ def latency(profile: str, repeats: int = 5) -> Result:
         Line({"system": name, "ms a clip": f"{ms:.0f}", "times the student": f"{ms / student:.1f}", "origin": origin})
         for name, (ms, origin) in rows.items()
     )
-    claim = "The student avoids the latency of optical flow."
+    claim = f"The student avoids the latency of optical flow. Measured on: {processor()}."
     return _result("imrs_latency", "imrs", "Latency of one clip, end to end.", claim, "measured here", lines)
 
 

@@ -4,20 +4,17 @@ Published numbers are read from repro/papers/numbers/*.csv. Ours have a column o
 that have records. The cost of a network is counted at full size.
 """
 
-from pathlib import Path
-
 import pandas as pd
 
-from repro import networks, papers, records
+from repro import networks, records
 from repro.errors import Unavailable
 from repro.evidence import tables
 from repro.evidence.results import NOT_AVAILABLE, Line, Result
 from repro.models.tools import cost
 from repro.papers import imrs, tstam
-from repro.papers.table import Row
+from repro.papers.table import Row, unique
 from repro.parameters import Parameters
 
-PAPERS = Path(papers.__file__).parent / "numbers"
 DATA = {"ucf101": "UCF101", "hmdb51": "HMDB51"}
 DATA_2D = {
     "something_v1": "Something-Something V1", "something_v2": "Something-Something V2", "kinetics400": "Kinetics-400",
@@ -40,14 +37,10 @@ NOTES = (  # what keeps Table 5's rows from being compared, and why
 )  # fmt: skip
 
 
-def _numbers(name: str) -> pd.DataFrame:
-    return pd.read_csv(PAPERS / f"{name}.csv", dtype={"split": str, "splits": str, "frames": str})
-
-
 def imrs_numbers() -> pd.DataFrame:
     """Table 5, with two rows that it lacks: IMRS on split 1, as MARS is there, and IMRS at the cost of a test clip."""
-    table = _numbers("imrs_table5")
-    streams = _numbers("imrs").query("table == 'streams' and row == 'IMRS' and split == '1'").set_index("dataset")
+    table = tables.numbers("imrs_table5")
+    streams = tables.numbers("imrs").query("table == 'streams' and row == 'IMRS' and split == '1'").set_index("dataset")
     last = table[table["method"] == "IMRS"].iloc[0]
     at_test = next(row for row in cost.published_models("IMRS") if row["model"] == AT_TEST)
     split1 = last.to_dict() | {
@@ -102,12 +95,12 @@ def _measured(row: Row, parameters: Parameters) -> Line:
         _ours(parameters): _accuracy(row),
         "note": f"profile {parameters.profile}" + "; not the data of the other rows" * (parameters.dataset not in DATA),
     }  # fmt: skip
-    return Line(cells, tuple(run.id for system in row.systems for run in system))
+    return Line(cells, tuple(run.id for run in row.runs))
 
 
 def tstam_comparison(parameters: Parameters) -> Result:
     """Section 4.3.5's two lists, what T-STAM's derived accuracy is above each, and our systems where recorded."""
-    numbers = _numbers("tstam").query("table == 'comparison'")
+    numbers = tables.numbers("tstam").query("table == 'comparison'")
     lines = [Line(_listed(method, numbers, parameters)) for method in numbers["row"].unique()]
     try:
         rows = tstam.systems(parameters).rows
@@ -119,7 +112,7 @@ def tstam_comparison(parameters: Parameters) -> Result:
         if row.systems:
             own = {"method": f"ours: {row.label}", _ours(parameters): _accuracy(row)}
             cells = dict.fromkeys(lines[0].cells, "") | own | {"source": f"our runs, profile {parameters.profile}"}
-            lines.append(Line(cells, tuple(dict.fromkeys(run.id for system in row.systems for run in system))))
+            lines.append(Line(cells, tuple(run.id for run in unique(row.runs))))
     return _result(
         lines, "tstam_comparison", "tstam", "T-STAM, section 4.3.5: the methods it is compared with.",
         "The text says that T-STAM is better than all of them: than two-stream fusion by 3.2 and 6.5 points, than TSN by 0.8 "
@@ -142,7 +135,7 @@ def _listed(method: str, numbers: pd.DataFrame, parameters: Parameters) -> dict[
 
 def family2d(parameters: Parameters) -> Result:
     """Published top-1 of the 2-D networks that SMNet, STME and STMSA are related to, one line per protocol."""
-    numbers = _numbers("family2d").fillna({"source": ""})
+    numbers = tables.numbers("family2d").fillna({"source": ""})
     lines = []
     for keys, own in numbers.groupby(["method", "backbone", "frames", "views", "tag", "source"], sort=False):
         *protocol, tag, source = keys

@@ -21,19 +21,26 @@ from repro.evidence.statistics import Gain, Outcome, Verdict, paired_gain
 from repro.papers.table import Row, Table
 from repro.parameters import Parameters
 
+NUMBERS = Path(papers.__file__).parent / "numbers"
 NUMERIC = frozenset({"paper", "ours", "top-5", "seeds", "paper's gain", "our gain [95 %]", "difference"})
 
 
 @functools.cache
-def published(numbers: tuple[str, str, str], dataset: str) -> pd.DataFrame:
+def numbers(file: str) -> pd.DataFrame:
+    """A file of published numbers, repro/papers/numbers/FILE.csv. Do not change it: it is read once."""
+    return pd.read_csv(NUMBERS / f"{file}.csv", dtype={"split": str, "splits": str, "frames": str})
+
+
+@functools.cache
+def published(place: tuple[str, str, str], dataset: str) -> pd.DataFrame:
     """A paper's numbers for a data set, in percent; HMDB51's where the data set is none of the paper's.
 
-    numbers: as in `Table.numbers`. Columns row, metric (top1, gain, order), value, tag, source, dataset.
+    place: `Table.numbers`. Columns row, metric (top1, gain, order), value, tag, source, dataset.
     """
-    file, table, split = numbers
+    file, table, split = place
     if not file:
         return pd.DataFrame(columns=["row", "metric", "value", "tag", "source", "dataset"])
-    found = pd.read_csv(Path(papers.__file__).parent / "numbers" / f"{file}.csv", dtype={"split": str})
+    found = numbers(file)
     wanted = dataset if dataset in set(found["dataset"]) else "hmdb51"
     return found[(found["table"] == table) & (found["dataset"] == wanted) & (found["split"] == split)]
 
@@ -77,8 +84,7 @@ def build(table: Table, parameters: Parameters) -> Result:
     for row in table.rows:
         compared, verdict = _compared(row, base, paper)
         cells = _measured(row, paper, classes) | compared | {"verdict": str(verdict), "tier": table.tier(parameters)}
-        runs = tuple(run.id for system in row.systems for run in system)
-        lines.append(Line(cells, runs, verdict))
+        lines.append(Line(cells, tuple(run.id for run in row.runs), verdict))
     return _result(table, parameters, table.name, table.title, lines)
 
 

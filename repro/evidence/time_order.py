@@ -65,7 +65,7 @@ def build(table: Table, parameters: Parameters, blind: Sequence[str]) -> Result:
             "verdict": str(verdict),
             "tier": parameters.tier,
         }
-        lines.append(Line(cells, tuple(run.id for system in row.systems for run in system), verdict))
+        lines.append(Line(cells, tuple(run.id for run in row.runs), verdict))
     return Result(
         table.name, table.paper, table.title, table.claim, parameters.tier, table.notebook,
         tables.command(table, parameters), tuple(lines),

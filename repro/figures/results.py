@@ -169,7 +169,7 @@ def latency_figure(measured: Result) -> Figure:
     bars = axes.barh(frame["system"], milliseconds, color=[colour(system) for system in frame["system"]])
     axes.bar_label(bars, [f"{ms:,.0f} ms" for ms in milliseconds], padding=4)
     axes.invert_yaxis()
-    axes.set(xscale="log", xlim=(1, 8 * milliseconds.max()), title="one clip, end to end, this machine")
+    axes.set(xscale="log", xlim=(1, 8 * milliseconds.max()), title=measured.claim)
     axes.set_xlabel("ms per clip, log scale")
     return figure
 

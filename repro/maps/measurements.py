@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repro import paths
+from repro import paths, records
 from repro.config import Run
 from repro.errors import ReproError
 
@@ -83,9 +83,7 @@ def find(runs: Sequence[Run], name: str, step: int, fresh: bool = False) -> Over
 
 def origin(found: Iterable[Overlap]) -> str:
     """Where some measurements come from, as a sentence."""
-    here = [path_here(overlap.id).exists() for overlap in found]
-    counts = {"made on this machine": sum(here), "committed with the project": len(here) - sum(here)}
-    return "Measurements: " + ", ".join(f"{n} {what}" for what, n in counts.items() if n) + "."
+    return records.made_where("Measurements", [path_here(overlap.id).exists() for overlap in found])
 
 
 def commit(found: Iterable[Overlap], profile: str) -> None:
@@ -100,9 +98,7 @@ def write(overlap: Overlap, path: Path) -> None:
         "id": overlap.id, "runs": list(overlap.runs), "map": overlap.map, "step": overlap.step,
         "trained": _packed(overlap.trained), "untrained": _packed(overlap.untrained), "provenance": overlap.provenance,
     }  # fmt: skip
-    lines = [f"{json.dumps(k)}: {json.dumps(v, sort_keys=True, separators=(',', ':'))}" for k, v in plain.items()]
-    with paths.atomic(path) as part:  # one line per field: small, and still readable
-        part.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    records.write_fields(plain, path)
 
 
 def read(path: Path) -> Overlap:

@@ -1,7 +1,7 @@
 """A paper's table and a paper's claim as data: which runs make each row, and what the paper says of them."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from repro.config import Run
@@ -23,6 +23,11 @@ class Row:
     systems: tuple[tuple[Run, ...], ...]
     shares: tuple[float, ...] = ()
     weighted: bool = False
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs of all systems, in order; a run that several systems share is there several times."""
+        return [run for system in self.systems for run in system]
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Table:
 
     def runs(self) -> list[Run]:
         """All runs of the table, each once."""
-        return unique(run for row in self.rows for system in row.systems for run in system)
+        return unique(run for row in self.rows for run in row.runs)
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,14 @@ class Claim:
     pairs: Pairs
 
 
-def unique(runs) -> list[Run]:
+def unique(runs: Iterable[Run]) -> list[Run]:
     """The runs in order, each id once."""
     return list({run.id: run for run in runs}.values())
+
+
+def with_teachers(runs: Iterable[Run]) -> list[Run]:
+    """The runs, each followed by its teacher where it has one, each id once."""
+    return unique(each for run in runs for each in (run, run.teacher) if each is not None)
 
 
 def beats(better: str, *worse: str) -> Pairs:

@@ -12,7 +12,7 @@ from repro.errors import ReproError, Unavailable
 from repro.evidence import results
 from repro.evidence.results import Line, Result
 from repro.evidence.statistics import Outcome
-from repro.notebooks import NOTEBOOKS, Notebook
+from repro.notebooks import NOTEBOOKS, Notebook, command
 from repro.papers import TITLES
 from repro.parameters import Parameters
 
@@ -95,13 +95,12 @@ def counts(judged: Sequence[tuple[Table, Line]]) -> dict[str, dict[Outcome, int]
 
 def missing(found: Sequence[Table], profile: str) -> list[tuple[str, str]]:
     """Notebooks that should show more tables than `found` has of this profile: what is missing, and the command."""
-    given = () if profile == "small" else ("-p", "profile", profile)
     lines = []
     for name, notebook in NOTEBOOKS.items():
         there = {table.result.name for table in found if (table.profile, table.result.notebook) == (profile, name)}
         lacking = [each for each in _expected(notebook, profile) if each not in there]
         if lacking:
-            lines.append((", ".join(lacking), " ".join(("python -m repro run", name, *given))))
+            lines.append((", ".join(lacking), command(name, profile)))
     return lines
 
 

@@ -101,12 +101,11 @@ def _by_paper(tables: Sequence[Table]) -> list[tuple[str, str, list[Table]]]:
 
 def _notebooks(profile: str, folder: Path) -> Grid:
     """Every notebook with its source and the command that executes it."""
-    given = () if profile == "small" else ("-p", "profile", profile)
     rows = [
         [
             Cell(name, link=link(notebooks.path_of(name), folder)),
             Cell(notebook.title),
-            Cell(" ".join(("python -m repro run", name, *given)), "code"),
+            Cell(notebooks.command(name, profile), "code"),
         ]
         for name, notebook in notebooks.NOTEBOOKS.items()
     ]
