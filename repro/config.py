@@ -49,6 +49,7 @@ class Data:
     flip: bool = True  # off where left and right are different classes
     views: Literal["windows", "centre"] = "windows"  # test clips of a video: all non-overlapping windows, or the centre
     val_fraction: Fraction = 0.1  # of the training clips, carved out by group
+    train_per_class: int = 0  # training videos of each class, spread over the groups; 0: all
     sampling: Literal["consecutive", "segments"] = "consecutive"  # segments: as TSN
     stack: Count = 1  # flows at each place, as channels x1, y1, x2, ... (TSN: 5)
     test_frames: int = 0  # T in testing (TSN: 25); 0: as in training
@@ -63,6 +64,7 @@ class Data:
             raise unknown("dataset", self.dataset, DATASETS)
         require(self.size <= self.side, "Data.size", self.size, f"at most the stored short side, {self.side}")
         require(self.smallest_scale <= 1, "Data.smallest_scale", self.smallest_scale, "in (0, 1]")
+        require(self.train_per_class >= 0, "Data.train_per_class", self.train_per_class, "zero (all) or positive")
         require(self.test_frames >= 0, "Data.test_frames", self.test_frames, "zero (as in training) or positive")
         if self.sampling == "consecutive":
             require(self.stack == 1, "Data.stack", self.stack, "1 for consecutive frames")
@@ -157,6 +159,7 @@ class Run:
     optimisation: Optimisation
     precision: Literal["float32", "mixed"] = "float32"  # mixed: bfloat16 where the device computes in it, else float32
     teacher: "Run | None" = None
+    start: "Run | None" = None  # training starts from this run's network; its head and what it lacks stay fresh
 
     def __post_init__(self):
         require(self.seed >= 0, "Run.seed", self.seed, "a whole number from 0")
@@ -169,6 +172,10 @@ class Run:
         if isinstance(self.objective, MutualDistillation):
             require(self.data.modality == "rgb+flow", "the input of two streams", self.data.modality, "'rgb+flow'")
         self._check_teacher()
+        if self.start is not None:
+            require(not self.optimisation.init, "Optimisation.init", self.optimisation.init, "empty where a run is the start")
+            inputs = self.data.modality.split("+")
+            require(self.start.data.modality in inputs, "the start's input", self.start.data.modality, f"one of {inputs}")
 
     def _check_teacher(self) -> None:
         if isinstance(self.objective, Distillation) != (self.teacher is not None):
@@ -182,6 +189,11 @@ class Run:
             same = dataclasses.replace(self.teacher.data, modality=self.data.modality)
             if same != self.data:
                 raise ReproError("teacher and student must see the same clips: their Data differ in more than modality")
+
+    @property
+    def needs(self) -> tuple["Run", ...]:
+        """The runs whose networks this one needs: its start and its teacher."""
+        return tuple(run for run in (self.start, self.teacher) if run is not None)
 
     @property
     def title(self) -> str:

@@ -10,7 +10,7 @@ from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from repro import models, networks, records
-from repro.config import Run
+from repro.config import Data, Run
 from repro.data import catalog
 from repro.data.clips import prepared, recipe_of
 from repro.errors import ReproError
@@ -44,36 +44,43 @@ def execute(
 
 
 def missing(runs: Sequence[Run], fresh: bool = False, weights: bool = False) -> list[Run]:
-    """The runs that have to be made, and those teachers whose networks they need, teachers first."""
+    """The runs that have to be made, and before them those whose networks they need: starts and teachers."""
     wanted = {}
     for run in runs:
         recorded = records.path_here(run.id).exists() if fresh else records.find(run) is not None
         if not recorded or (weights and not is_made(run)):
             wanted[run.id] = run
-    for run in list(wanted.values()):
-        while (run := run.teacher) is not None and not is_made(run):
-            wanted[run.id] = run
+    waiting = list(wanted.values())
+    while waiting:
+        for run in waiting.pop().needs:
+            if not is_made(run) and run.id not in wanted:
+                wanted[run.id] = run
+                waiting.append(run)
     return [run for level in levels(list(wanted.values())) for run in level if run.id in wanted]
 
 
 def prepare_clips(runs: Sequence[Run], jobs: int = -1) -> None:
     """Decodes every clip of the runs, computes its flow and stores both; the embedded set is drawn first."""
     different = {
-        (run.data.split, run.data.val_fraction, catalog.data_root(run.data), recipe_of(run.data)): run.data
+        (_clips(run.data), recipe_of(run.data)): run.data
         for run in runs
     }
     for data in different.values():
         prepared(data, jobs)
 
 
+def _clips(d: Data) -> tuple:
+    """What decides which clips a run sees."""
+    return d.dataset, catalog.data_root(d), d.split, d.val_fraction, d.train_per_class, d.group, d.allow_missing
+
+
 def _compare_clips(runs: Sequence[Run]) -> None:
     """Compares the clips that recorded runs saw with the clips at hand, where there are any: no result mixes two data sets."""
     at_hand: dict[tuple, catalog.Catalog | None] = {}
     for run in runs:
-        d = run.data
-        clips = (d.dataset, catalog.data_root(d), d.split, d.val_fraction, d.group, d.allow_missing)
+        clips = _clips(run.data)
         if clips not in at_hand:
-            at_hand[clips] = catalog.at_hand(d)
+            at_hand[clips] = catalog.at_hand(run.data)
         if at_hand[clips] is not None:
             _same_clips(run, records.get(run), at_hand[clips])
 
@@ -113,8 +120,8 @@ def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[
         for level in levels(todo):
             ready = []
             for run in level:
-                if run.teacher is not None and run.teacher.id in failed:
-                    failed[run.id] = f"run {run.id} needs its teacher, run {run.teacher.id}"
+                if lost := [needed for needed in run.needs if needed.id in failed]:
+                    failed[run.id] = f"run {run.id} needs run {lost[0].id} ({lost[0].title})"
                 elif run.id in ids:
                     ready.append(run)
             if not ready:
@@ -139,11 +146,11 @@ def _attempt(run: Run, accelerator: str) -> tuple[Run, str]:
 
 
 def levels(runs: Sequence[Run]) -> list[list[Run]]:
-    """The runs and their teachers, each once: the teachers of a level are all in earlier levels."""
+    """The runs and those they need, each once: what a level needs is in earlier levels."""
     found: dict[str, tuple[int, Run]] = {}
 
     def add(run: Run) -> int:
-        level = 0 if run.teacher is None else add(run.teacher) + 1
+        level = max((add(needed) + 1 for needed in run.needs), default=0)
         found[run.id] = (level, run)
         return level
 

@@ -39,8 +39,9 @@ def make(run: Run, accelerator: str = "cpu") -> Record:
     with _only_one(paths.runs() / run.id):
         if is_made(run):
             return records.get(run)
-        if run.teacher is not None and not networks.are_here([run.teacher]):
-            make(run.teacher, accelerator)
+        for needed in run.needs:
+            if not networks.are_here([needed]):
+                make(needed, accelerator)
         return _made(run, accelerator)
 
 

@@ -29,15 +29,16 @@ def are_here(runs: Sequence[Run]) -> bool:
 def build(run: Run, classes: Sequence[str], initialise: bool = True) -> nn.Module:
     """The untrained network of a run: seeded, and with its frozen parts frozen.
 
-    initialise: loads its public checkpoint, where the run names one.
+    initialise: loads its public checkpoint or the network of its start, where the run has one.
     """
     torch.manual_seed(run.seed)
     sizes = {"num_classes": len(classes), "in_channels": run.data.channels}
     model = models.build(run.model.name, **sizes, **run.model.arguments)
     opt = run.optimisation
-    if opt.init and initialise:
+    file = weights_path(run.start) if run.start is not None else Path(opt.init_file) if opt.init else None
+    if file is not None and initialise:
         for network in getattr(model, "pathways", (model,)):  # one file starts each stream of a network with several
-            print(checkpoints.load_public(network, Path(opt.init_file)), file=sys.stderr)
+            print(checkpoints.load_public(network, file, head=run.start is None), file=sys.stderr)
     if opt.trained:
         freeze_except(model, opt.trained)
     if opt.partial_batchnorm:

@@ -82,7 +82,8 @@ def of(data: Data, jobs: int = 1) -> Catalog:
         embedded.write(data_root(data), embedded.EDITIONS[data.source], jobs)
     return load(
         data.dataset, data_root(data), data.split,
-        group=data.group or None, val_fraction=data.val_fraction, allow_missing=data.allow_missing,
+        group=data.group or None, val_fraction=data.val_fraction, train_per_class=data.train_per_class,
+        allow_missing=data.allow_missing,
     )  # fmt: skip
 
 
@@ -103,6 +104,7 @@ def load(
     *,
     group: str | None = None,
     val_fraction: float = 0.1,
+    train_per_class: int = 0,
     folds: int = 3,
     allow_missing: bool = False,
 ) -> Catalog:
@@ -114,6 +116,7 @@ def load(
     each clip is a group of its own.
     val_fraction: share of the training clips that becomes the validation part, in whole groups; 0 for none. It is
     carved from the full lists, so a clip's part does not depend on which files are missing.
+    train_per_class: training clips of each class that are kept, by `few`; 0 for all.
     allow_missing: go on without the listed clips whose files are absent, and name them in `Catalog.excluded`.
     Raises ReproError on anything that contradicts the above, with file and line where there is one.
     """
@@ -141,7 +144,7 @@ def load(
                 f"{dataset} split {split}: the lists below {root} give {found}, the official ones give {official}; fetch "
                 "the official annotation files again"
             )
-    clips = carve(sorted(clip for clip in clips if clip.part != "unused"), val_fraction)
+    clips = few(carve(sorted(clip for clip in clips if clip.part != "unused"), val_fraction), train_per_class)
     return _catalog(dataset, split, classes, clips, root, allow_missing)
 
 
@@ -200,7 +203,7 @@ def carve(clips: list[Clip], fraction: float) -> list[Clip]:
 
     def order(group: str) -> tuple[bool, bytes]:
         large = any(n > max(1, 2 * fraction * total[cls]) for cls, n in members[group].items())
-        return large, hashlib.sha256(os.fsencode(group)).digest()
+        return large, _hash(group)
 
     waiting = {cls: [] for cls in sorted(total)}
     for group in sorted(members, key=order, reverse=True):  # popped from the end
@@ -225,3 +228,29 @@ def carve(clips: list[Clip], fraction: float) -> list[Clip]:
             "would lose all of its clips; set val_fraction to 0, or bring more groups"
         )
     return [clip._replace(part="val") if clip.part == "train" and clip.group in val else clip for clip in clips]
+
+
+def few(clips: list[Clip], each: int) -> list[Clip]:
+    """Leaves `each` training clips of every class (0: all), taken from as many groups as possible.
+
+    Groups give in the order of their hashes, so that classes which share groups keep the same ones, and fewer clips are
+    always some of more. ReproError where a class has not as many.
+    """
+    if not each:
+        return clips
+    count = Counter(clip.cls for clip in clips if clip.part == "train")
+    short = [f"{cls} has {n}" for cls, n in sorted(count.items()) if n < each]
+    if short:
+        raise ReproError(f"train_per_class is {each}, but {'; '.join(short[:5])}: lower it")
+    turns: Counter[tuple[str, str]] = Counter()
+    waiting = defaultdict(list)  # of a class: (how many its group gave before, hash of the group, clip)
+    for clip in clips:
+        if clip.part == "train":
+            waiting[clip.cls].append((turns[clip.cls, clip.group], _hash(clip.group), clip))
+            turns[clip.cls, clip.group] += 1
+    kept = {entry[2] for entries in waiting.values() for entry in sorted(entries)[:each]}
+    return [clip for clip in clips if clip.part != "train" or clip in kept]
+
+
+def _hash(group: str) -> bytes:
+    return hashlib.sha256(os.fsencode(group)).digest()

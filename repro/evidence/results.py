@@ -17,7 +17,7 @@ from repro import paths, records
 from repro.config import Run
 from repro.errors import ReproError
 from repro.evidence.statistics import Outcome, Verdict
-from repro.papers.table import with_teachers
+from repro.papers.table import with_needs
 from repro.parameters import Parameters
 from repro.records import Record
 
@@ -77,7 +77,7 @@ def save(result: Result, parameters: Parameters, runs: Sequence[Run] = ()) -> Re
     for ending, text in _texts(result).items():
         with paths.atomic(results / parameters.name / f"{result.name}.{ending}") as part:
             part.write_text(text, encoding="utf-8")
-    for each in with_teachers(runs):
+    for each in with_needs(runs):
         if records.path_here(each.id).exists():
             _keep(records.get(each), results / "records" / f"{each.id}.json")
     return result

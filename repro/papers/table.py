@@ -82,9 +82,9 @@ def unique(runs: Iterable[Run]) -> list[Run]:
     return list({run.id: run for run in runs}.values())
 
 
-def with_teachers(runs: Iterable[Run]) -> list[Run]:
-    """The runs, each followed by its teacher where it has one, each id once."""
-    return unique(each for run in runs for each in (run, run.teacher) if each is not None)
+def with_needs(runs: Iterable[Run]) -> list[Run]:
+    """The runs, each followed by those it needs (its start, its teacher and theirs), each id once."""
+    return unique(each for run in runs for each in (run, *with_needs(run.needs)))
 
 
 def beats(better: str, *worse: str) -> Pairs:

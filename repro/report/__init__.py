@@ -6,7 +6,7 @@ from pathlib import Path
 from repro import notebooks, paths, records
 from repro.config import PROFILES, Run
 from repro.errors import ReproError, unknown
-from repro.papers.table import with_teachers
+from repro.papers.table import with_needs
 from repro.parameters import Parameters
 
 COMMITTED = ("small", "gpu", "paper")  # these profiles share one page; smoke, which proves nothing, has its own
@@ -33,7 +33,7 @@ def cost(name: str) -> str:
     """The small profile's runs behind a notebook's tables, teachers included, and their processor time, from the records."""
     notebook = notebooks.NOTEBOOKS[name]
     parameters = Parameters(splits=notebook.splits)
-    planned = with_teachers(run for plan in notebook.tables for run in plan(parameters).runs())
+    planned = with_needs(run for plan in notebook.tables for run in plan(parameters).runs())
     if not planned:
         return "no runs"
     seconds = [each for each in map(_seconds, planned) if each is not None]

@@ -15,31 +15,44 @@ from repro.errors import unknown
 
 SUPERSAMPLING = 2  # frames are drawn this much larger, then averaged; there is no other anti-aliasing
 SIDES = ("left ", "right ")
-PROGRAMS = ("arms_open", "clap", "crouch", "lean_right", "raise_arms", "sit_clap", "step_right")
+PROGRAMS = ("clap", "crouch", "lean_right", "raise_arms", "sit_clap", "sit_wave", "step_right", "wave")
+PRETEXT_PROGRAMS = (
+    "arms_open", "hop", "jack", "kick_left", "kick_right", "lift_left", "lift_right", "squat", "wave_left", "wave_right",
+)  # fmt: skip
 _FRACTION = 4  # binary digits of sub-pixel position that cv2 draws with
 _STANDING = ((7.0, 5.0), (7.0, 5.0))  # hip and knee, left and right
 
 
-def poses(program: str, count: int, rng: np.random.Generator) -> list[dict]:
-    """`count` poses of one performance of a program; limbs that take no part in it keep a random position."""
-    if program not in PROGRAMS:
-        raise unknown("program", program, PROGRAMS)
+def poses(program: str, count: int, rng: np.random.Generator, action: float = 1.0) -> list[dict]:
+    """`count` poses of one performance of a program; limbs that take no part in it keep a random position.
+
+    action: the least share of the frames in which the person moves, at a random place in the clip. Before and after, the
+    person holds the first and the last pose of the movement.
+    """
+    if program not in PROGRAMS + PRETEXT_PROGRAMS:
+        raise unknown("program", program, PROGRAMS + PRETEXT_PROGRAMS)
+    length = round(count * rng.uniform(action, min(1.0, 1.3 * action)))
+    begins = rng.integers(0, count - length + 1)
+    moment = np.clip(np.arange(count) - begins, 0, length - 1)  # frames since the movement began
     span = rng.uniform(0.6, 0.95)  # share of a one-way movement that the clip shows
-    progress = rng.uniform(0, 1 - span) + span * np.linspace(0, 1, count)
-    phase = 2 * np.pi * (np.arange(count) / rng.uniform(5, 8) + rng.random())  # of a movement to and fro
+    progress = rng.uniform(0, 1 - span) + span * moment / (length - 1)
+    phase = 2 * np.pi * (moment / rng.uniform(6, 10) + rng.random())  # of a movement to and fro
     size = rng.uniform(0.75, 1.0)
     upper = rng.uniform(8, 70)
     held = (upper, upper + rng.uniform(-20, 60))
-    lean = rng.uniform(-4, 4) + rng.uniform(-3, 3) * np.sin(phase / 2)
+    lean = rng.uniform(-4, 4) + rng.uniform(-3, 3) * np.sin(np.arange(count) / 4 + phase[0])
     return [
         {"arms": (held, held), "legs": _STANDING, "x": 0.0, "y": 0.0, "seated": False, "lean": tilt}
-        | _move(program, u, size * math.sin(p))
+        | (_move if program in PROGRAMS else _pretext_move)(program, u, size * math.sin(p), held)
         for u, p, tilt in zip(progress, phase, lean, strict=True)
     ]
 
 
-def _move(program: str, u: float, swing: float) -> dict:
-    """The pose entries of a program at progress `u` (0..1) of a one-way movement, or at `swing` (-1..1) to and fro."""
+def _move(program: str, u: float, swing: float, held: tuple[float, float]) -> dict:
+    """The pose entries of a program at progress `u` (0..1) of a one-way movement, or at `swing` (-1..1) to and fro.
+
+    held: the angles of an arm that does not take part.
+    """
     if program == "raise_arms":
         return {"arms": ((15 + 150 * u, 25 + 150 * u),) * 2}
     if program == "crouch":
@@ -49,9 +62,31 @@ def _move(program: str, u: float, swing: float) -> dict:
         return {"x": 0.55 * (u - 0.5), "legs": ((apart, apart - 4),) * 2}
     if program == "lean_right":
         return {"lean": 70 * (u - 0.5)}
-    seated = {"legs": _bent(62)["legs"], "seated": True} if program == "sit_clap" else {}
-    spread = u if program == "arms_open" else (1 + swing) / 2  # else clap, sit_clap
-    return {"arms": ((50 + 45 * spread, 230 - 135 * spread),) * 2, **seated}
+    seated = {"legs": _bent(62)["legs"], "seated": True} if program.startswith("sit_") else {}
+    spread = (1 + swing) / 2
+    if program.endswith("clap"):
+        return {"arms": ((50 + 45 * spread, 230 - 135 * spread),) * 2, **seated}
+    return {"arms": ((105 + 15 * spread, 140 + 70 * spread),) * 2, **seated}  # wave, sit_wave
+
+
+def _pretext_move(program: str, u: float, swing: float, held: tuple[float, float]) -> dict:
+    """The same as `_move`, for the programs of the pretext set."""
+    spread = (1 + swing) / 2
+    if program == "arms_open":
+        return {"arms": ((50 + 45 * u, 230 - 135 * u),) * 2}
+    if program == "hop":
+        return {"y": -0.14 * abs(swing)}
+    if program == "jack":
+        return {"arms": ((20 + 130 * spread, 20 + 140 * spread),) * 2, "legs": ((4 + 22 * spread, 2 + 22 * spread),) * 2}
+    if program == "squat":
+        return _bent(55 * spread)
+    what, side = program.split("_")
+    if what == "kick":
+        moving, still = (10 + 65 * spread, 5 + 45 * spread), _STANDING[0]
+    else:  # lift, wave
+        up = (15 + 150 * u, 25 + 150 * u) if what == "lift" else (105 + 15 * spread, 140 + 70 * spread)
+        moving, still = up, held
+    return {"legs" if what == "kick" else "arms": (moving, still) if side == "left" else (still, moving)}
 
 
 def _bent(degrees: float) -> dict:
@@ -146,6 +181,21 @@ def draw(canvas: np.ndarray, pose: dict, place: np.ndarray, wears: dict | None) 
         line(at[side + "elbow"], at[side + "hand"], 0.095, shirt if wears and wears["long"] else skin)
         disc(at[side + "elbow"], 0.055, mark)
         disc(at[side + "hand"], 0.075, skin)
+
+
+def thing(canvas: np.ndarray, kind: int, hue: float, place: np.ndarray, radius: float) -> None:
+    """Draws an object onto (H, W, 3), in place: kind modulo 4 is its outline, kind // 4 its pattern of stripes.
+
+    place: (x, y) of its centre, and radius, in pixels.
+    """
+    corners = (3, 4, 6, 40)[kind % 4]
+    angles = 2 * np.pi * (np.arange(corners) / corners + 0.125)
+    outline = np.rint(place + radius * np.stack([np.cos(angles), np.sin(angles)], 1)).astype(np.int32)
+    shape = cv2.fillPoly(np.zeros(canvas.shape[:2], np.uint8), [outline], 255) > 0
+    y, x = np.indices(shape.shape)
+    stripes = (x, y, x + y)[kind // 4 % 3] // max(round(radius / 3), 1) % 2 == 0
+    canvas[shape & stripes] = colour(hue + 0.5, 0.7, 0.95)
+    canvas[shape & ~stripes] = colour(hue, 0.5, 0.25)
 
 
 def backdrop(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:

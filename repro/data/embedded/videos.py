@@ -24,27 +24,32 @@ import numpy as np
 from joblib.externals.loky import get_reusable_executor
 
 from repro.checked import Count, checked
-from repro.data.embedded.person import SUPERSAMPLING, backdrop, clothes, colour, draw, poses
+from repro.data.embedded.person import PROGRAMS, SUPERSAMPLING, backdrop, clothes, colour, draw, poses, thing
 from repro.errors import ReproError, require, unknown
 from repro.paths import atomic
 
 CLASSES = (
-    "arms_close", "arms_open", "clap", "crouch", "lean_left", "lean_right",
-    "lower_arms", "raise_arms", "rise", "sit_clap", "step_left", "step_right",
+    "clap", "crouch", "lean_left", "lean_right", "lower_arms", "raise_arms",
+    "rise", "sit_clap", "sit_wave", "step_left", "step_right", "wave",
 )  # fmt: skip
 TIME_PAIRS = (
-    ("arms_open", "arms_close"),
     ("crouch", "rise"),
     ("lean_right", "lean_left"),
     ("raise_arms", "lower_arms"),
     ("step_right", "step_left"),
 )  # the second is the first with its frames reversed
-POSE_PAIRS = (("clap", "sit_clap"),)  # the same movement in another pose
+POSE_PAIRS = (("clap", "sit_clap"), ("wave", "sit_wave"))  # the same movement in another pose
+PRETEXT = (  # other movements, for pretraining
+    "arms_close", "arms_open", "drop_left", "drop_right", "hop", "jack", "kick_left", "kick_right", "lift_left", "lift_right",
+    "squat", "wave_left", "wave_right",
+)  # fmt: skip
+PRETEXT_PAIRS = (("arms_open", "arms_close"), ("lift_left", "drop_left"), ("lift_right", "drop_right"))
 POOLS = ("train", "test")
 SPLITS = (1, 2, 3)
 
-_FORWARD = {backward: forward for forward, backward in TIME_PAIRS}
-_VERSION = 1  # of the drawing; increase it when the same options draw other frames
+_FORWARD = {backward: forward for forward, backward in TIME_PAIRS + PRETEXT_PAIRS}
+_ALL = CLASSES + PRETEXT
+_VERSION = 2  # of the drawing; increase it when the same options draw other frames
 # HMDB51's style: full body (f), camera moves (cm), one person (np1), from the front (fr), quality good (goo)
 _NAME = re.compile(r"(train|test)(\d+)_([a-z_]+)_f_cm_np1_fr_goo_(\d+)\.avi")
 _QUALITY = 98
@@ -52,21 +57,25 @@ _QUALITY = 98
 
 @checked
 class Synthetic:
-    """What to draw. The defaults give each split 576 training and 384 test clips of 12 classes."""
+    """What to draw. The defaults give each split 576 training and 1,152 test clips of 12 classes."""
 
     seed: int = 0
     classes: tuple[str, ...] = CLASSES
     sources: Count = 24  # in each pool; a split trains on two thirds of one pool and tests on a third of the other
     train: Count = 72  # clips per class in the training pool
-    test: Count = 96  # clips per class in the test pool
-    frames: Count = 10  # in the shortest clip; the longest have a quarter more
+    test: Count = 288  # clips per class in the test pool
+    frames: Count = 24  # in the shortest clip; the longest have a quarter more
     side: Count = 48  # short side in pixels; the long one is 4/3 of it
-    bias: float = 0.3  # probability that a training clip has its class's palette
+    bias: float = 0.5  # probability that a training clip has its class's palette and object
+    action: float = 0.6  # least share of the frames in which the person moves
+    smallest: float = 0.6  # stature of the smallest person, of the short side; the largest has 0.92
+    distractors: float = 0.5  # probability of a second, smaller person who does something else
+    pan: float = 0.01  # fastest pan of the camera, of the short side per frame
 
     def __post_init__(self):
         for name in self.classes:
-            if name not in CLASSES:
-                raise unknown("synthetic class", name, CLASSES)
+            if name not in _ALL:
+                raise unknown("synthetic class", name, _ALL)
         ordered = self.classes == tuple(sorted(set(self.classes))) and len(self.classes) >= 2
         require(ordered, "Synthetic.classes", self.classes, "at least two, in alphabetical order, each once")
         rules = (
@@ -77,6 +86,10 @@ class Synthetic:
             ("frames", self.frames >= 8, "at least 8"),
             ("side", self.side >= 24 and self.side % 6 == 0, "a multiple of 6 from 24 up"),
             ("bias", 0 <= self.bias <= 1, "a probability"),
+            ("action", 0.3 <= self.action <= 1, "from 0.3 to 1"),
+            ("smallest", 0.3 <= self.smallest <= 0.92, "from 0.3 to 0.92"),
+            ("distractors", 0 <= self.distractors <= 1, "a probability"),
+            ("pan", 0 <= self.pan <= 0.05, "from 0 to 0.05"),
         )
         for name, holds, rule in rules:
             require(holds, f"Synthetic.{name}", getattr(self, name), rule)
@@ -84,62 +97,91 @@ class Synthetic:
 
 EDITIONS = {  # by `Data.source`; the large one is for networks that take 16 frames of 112 pixels
     "smoke": Synthetic(sources=6, train=6, test=6),
-    "small": Synthetic(),
-    "large": Synthetic(frames=20, side=96),
+    "small": Synthetic(seed=2),
+    "development": Synthetic(seed=1),
+    "pretext": Synthetic(seed=3, classes=PRETEXT, train=144, test=24, frames=18, bias=0.0, distractors=0.3, smallest=0.7, pan=0.005),
+    "d1": Synthetic(seed=1, test=96, bias=0.3, distractors=0.3, smallest=0.75, pan=0.005),
+    "d2": Synthetic(seed=1, test=96, bias=0.0, distractors=0.5, smallest=0.6, pan=0.01),
+    "d3": Synthetic(seed=1, test=96, frames=18, bias=0.3, distractors=0.3, smallest=0.7, pan=0.005),
+    "large": Synthetic(seed=2, frames=40, side=96),
 }
 
 
-def _camera(count: int, unit: float, rng: np.random.Generator) -> np.ndarray:
-    """(count, 2, 3) affine maps: shake and slow drift in units of `unit` pixels, a little roll and zoom."""
+def _camera(count: int, unit: float, pan: float, rng: np.random.Generator) -> np.ndarray:
+    """(count, 2, 3) affine maps: a steady pan of at most `pan` pixels per frame, shake in units of `unit` pixels, a little
+    roll and zoom."""
     t = np.arange(count) - (count - 1) / 2
     x, y, roll, zoom = (
         sum(a * np.sin(2 * np.pi * (t / rng.uniform(5, 20) + rng.random())) for a in rng.uniform(0.1, 0.6, 2))
         for _ in range(4)
     )
-    x, y = (unit * (shake + rng.uniform(-0.12, 0.12) * t) for shake in (x, y))
+    x, y = (unit * shake + share * pan * rng.uniform(-1, 1) * t for shake, share in ((x, 1), (y, 0.5)))
     cos, sin = (1 + 0.01 * zoom) * np.cos(0.012 * roll), (1 + 0.01 * zoom) * np.sin(0.012 * roll)
     return np.stack([np.stack([cos, -sin, x], 1), np.stack([sin, cos, y], 1)], 1)
 
 
 def palette_of(class_name: str, options: Synthetic, index: int, pool: str) -> int:
     """The palette of a clip, 0 to 11; palette k belongs to class k."""
-    own = CLASSES.index(class_name)
+    own = _ALL.index(class_name)
     rng = np.random.default_rng((options.seed, POOLS.index(pool), 2, own, index))
     biased = rng.random() < options.bias and pool == "train"
-    return own if biased else int(rng.integers(len(CLASSES)))
+    return own % len(CLASSES) if biased else int(rng.integers(len(CLASSES)))
 
 
-def _clip(name: str, options: Synthetic, index: int, pool: str, masked: bool) -> tuple[np.ndarray, np.ndarray | None]:
+@dataclasses.dataclass(frozen=True)
+class _Scene:
+    """What a clip shows, before the camera. Places are in canvas pixels from the centre of the scene."""
+
+    picture: np.ndarray  # (H', W', 3), larger than the canvas
+    corner: np.ndarray  # of the picture, from the centre
+    people: tuple[tuple[list[dict], dict, float, np.ndarray], ...]  # poses, clothes, stature, pelvis; the last acts
+
+
+def _scene(name: str, options: Synthetic, index: int, pool: str, rng: np.random.Generator, count: int) -> _Scene:
     key = (options.seed, POOLS.index(pool))
     look = np.random.default_rng((*key, 0, index))  # not by class: each class has a clip with this scene and person
-    rng = np.random.default_rng((*key, 1, CLASSES.index(name), index))
-    count = int(rng.integers(options.frames, options.frames * 5 // 4 + 1))
-    height, width, large = options.side, options.side * 4 // 3, SUPERSAMPLING * options.side
-    size = (large * 4 // 3, large)  # of the canvas: W, H
-
-    hue = palette_of(name, options, index, pool) / len(CLASSES) + rng.uniform(-0.03, 0.03)
+    large = SUPERSAMPLING * options.side
+    size = np.array((large * 4 // 3, large))  # of the canvas: W, H
+    palette = palette_of(name, options, index, pool)
+    hue = palette / len(CLASSES) + rng.uniform(-0.03, 0.03)
     wears = clothes(hue, look)
     dark, bright = np.array(colour(hue, 0.6, 0.4)), np.array(colour(hue + 0.08, 0.35, 0.93))
     ramp = np.clip(rng.uniform(0.75, 1.1) * np.linspace(dark, bright, 256), 0, 255).astype(np.uint8)
     grey = backdrop(look, (round(1.35 * size[1]), round(1.35 * size[0])))[:, :: rng.choice((-1, 1))]
-    scene = ramp[(255 * grey).astype(np.uint8)]  # (H', W', 3), larger than the canvas
+    picture = ramp[(255 * grey).astype(np.uint8)]
+    middle = np.array(picture.shape[1::-1]) / 2
+    thing(picture, palette, hue, middle + rng.uniform((-0.35, 0.05), (0.35, 0.3)) * size, rng.uniform(0.07, 0.12) * large)
+    corner = rng.uniform(-0.1, 0.1, 2) * size - middle
+    stature = rng.uniform(options.smallest, 0.92) * large
+    pelvis = rng.uniform((-0.13, 0.03), (0.13, 0.09)) * size
+    actor = (poses(_FORWARD.get(name, name), count, rng, options.action), wears, stature, pelvis)
+    if rng.random() >= options.distractors:
+        return _Scene(picture, corner, (actor,))
+    beside = pelvis + (rng.choice((-1, 1)) * rng.uniform(0.25, 0.4) * size[0], rng.uniform(-0.1, 0) * size[1])
+    moves = poses(PROGRAMS[rng.integers(len(PROGRAMS))], count, rng, options.action)
+    other = (moves, clothes(rng.random(), rng), rng.uniform(0.45, 0.65) * stature, beside)
+    return _Scene(picture, corner, (other, actor))
 
-    stature = rng.uniform(0.76, 0.92) * large
-    stands = rng.uniform((-0.07, 0.03), (0.07, 0.09)) * size  # pelvis, from the centre
-    looks = rng.uniform(-0.1, 0.1, 2) * size - np.array(scene.shape[1::-1]) / 2  # the scene's corner, from the centre
-    moves = poses(_FORWARD.get(name, name), count, rng)
+
+def _clip(name: str, options: Synthetic, index: int, pool: str, masked: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    rng = np.random.default_rng((options.seed, POOLS.index(pool), 1, _ALL.index(name), index))
+    count = int(rng.integers(options.frames, options.frames * 5 // 4 + 1))
+    height, width, large = options.side, options.side * 4 // 3, SUPERSAMPLING * options.side
+    size = (large * 4 // 3, large)  # of the canvas: W, H
+    scene = _scene(name, options, index, pool, rng, count)
     frames = np.empty((count, height, width, 3), np.uint8)
     mask = np.empty((count, height, width), bool) if masked else None
-    for t, (pose, view) in enumerate(zip(moves, _camera(count, large / 48, rng), strict=True)):
+    for t, view in enumerate(_camera(count, large / 48, options.pan * large, rng)):
         turn, origin = view[:, :2], view[:, 2] + np.array(size) / 2
-        to_canvas = np.column_stack([turn, turn @ looks + origin])
-        canvas = cv2.warpAffine(scene, to_canvas, size, borderMode=cv2.BORDER_REFLECT)
-        body = np.column_stack([turn * stature, turn @ stands + origin])
-        draw(canvas, pose, body, wears)
+        to_canvas = np.column_stack([turn, turn @ scene.corner + origin])
+        canvas = cv2.warpAffine(scene.picture, to_canvas, size, borderMode=cv2.BORDER_REFLECT)
+        for moves, wears, stature, pelvis in scene.people:
+            body = np.column_stack([turn * stature, turn @ pelvis + origin])
+            draw(canvas, moves[t], body, wears)
         frames[t] = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
-        if masked:
+        if masked:  # of the person who acts, drawn last
             silhouette = np.zeros_like(canvas)
-            draw(silhouette, pose, body, None)
+            draw(silhouette, moves[t], body, None)
             mask[t] = cv2.resize(silhouette[..., 0], (width, height), interpolation=cv2.INTER_AREA) > 127
     if name in _FORWARD:
         frames, mask = frames[::-1], mask[::-1] if masked else None

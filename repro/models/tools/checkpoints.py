@@ -45,8 +45,8 @@ def _parts(names: Sequence[str]) -> str:
     return ", ".join(f"{part} {n}" for part, n in Counter(name.split(".")[0] for name in names).items())
 
 
-def load_public(model: nn.Module, path: str | Path) -> Report:
-    """Loads a public checkpoint and reports what became of each tensor.
+def load_public(model: nn.Module, path: str | Path, head: bool = True) -> Report:
+    """Loads a public checkpoint, or one of `save_weights`, and reports what became of each tensor.
 
     Hara's and MARS's 3D ResNeXt: {"arch": "resnext-101", "state_dict": {"module.conv1...": ...}}. torchvision's ResNet and
     BN-Inception, from ImageNet or from TSN on Kinetics: tensors by name, alone or under "state_dict"; the names with or
@@ -58,7 +58,8 @@ def load_public(model: nn.Module, path: str | Path) -> Report:
       initialised: the public networks have none.
     - Tensors of parts that the network lists as `replaced` (STMSA's 3x3 convolutions) are ignored.
     - A head for another number of classes is ignored, and the network's own stays as initialised. One for the same number
-      is taken; the report warns that only the number is known to agree, since these files name no classes.
+      is taken; the report warns that only the number is known to agree, since these files name no classes. With
+      `head=False` it is always ignored.
     - BatchNorm's step counters, which old files lack, play no role.
 
     A file for RGB starts a 2-D network for flow by `cross_modality`, as TSN does. The 3-D networks take files of their own
@@ -76,7 +77,7 @@ def load_public(model: nn.Module, path: str | Path) -> Report:
     new = tuple(f"{part}." for part in (*gates, *getattr(model, "fresh", ())))
     replaced = tuple(f".{part}." for part in getattr(model, "replaced", ()))
     classes, theirs = own["fc.bias"].numel(), state["fc.bias"].numel() if "fc.bias" in state else None
-    same_head = theirs == classes and not "fc.bias".startswith(new)
+    same_head = head and theirs == classes and not "fc.bias".startswith(new)
     ignored = [k for k in state if k not in own and any(part in k for part in replaced)]
     ignored += [k for k in state if k.startswith("fc.") and not same_head]
     state = {k: v for k, v in state.items() if k not in ignored}
