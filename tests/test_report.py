@@ -18,14 +18,15 @@ from PIL.PngImagePlugin import PngInfo
 from repro import notebooks, paths, records, report
 from repro.errors import ReproError
 from repro.evidence import results as finished
+from repro.evidence.intervals import Gain
 from repro.evidence.results import Line, Result
-from repro.evidence.statistics import Gain, Outcome, Verdict
+from repro.evidence.statistics import Outcome, Verdict
 from repro.parameters import Parameters
 from repro.report import evidence, grid, page
 
 IDS = ("0123456789ab", "ba9876543210")
 HOSTILE = "<script>alert('x')</script> & \"quoted\"\nsecond line"
-GAIN = Gain(0.1, 0.02, 0.18)
+GAIN = Gain(0.1, 0.04, 9.0)
 TABLE = Result(
     "imrs_table3", "imrs", "IMRS, Table 3: channel excitation.", "CE is better than SE.", "synthetic", "ablation_ce_se",
     "python -m repro run ablation_ce_se -p splits 1",
@@ -432,9 +433,9 @@ def test_what_the_page_says_first_agrees_with_the_verdicts_and_the_page_on_evide
     for words in (
         "The committed runs of the small profile were stopped before they were trained.",
         "differs by up to 22 points on another processor", "The verdicts therefore measure speed of learning.",
-        "A new study is under way", "Five of the eight contradicted claims rest on one",
+        "A new study is under way", "Four of the five contradicted claims rest on one",
     ):  # fmt: skip
         assert words in notice
         assert words in explained
     embedded = [line for table, line in evidence.verdicts(tables) if table.dataset == "synthetic"]
-    assert Counter(line.verdict.outcome for line in embedded)[Outcome.CONTRADICTED] == 8
+    assert Counter(line.verdict.outcome for line in embedded)[Outcome.CONTRADICTED] == 5
