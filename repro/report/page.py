@@ -24,9 +24,11 @@ TIERS = {
     "measured here": "times on the machine that made the table",
 }
 OUTCOMES = {
-    Outcome.SUPPORTED: "the 95 % interval of our gain is on the side that the paper claims",
-    Outcome.CONTRADICTED: "the interval is on the other side",
-    Outcome.NOT_RESOLVED: "the interval contains zero: this evidence cannot decide",
+    Outcome.SUPPORTED: "our gain is on the side that the paper claims; its p, adjusted for all claims of the paper, is below 0.05",
+    Outcome.CONTRADICTED: "the same on the other side",
+    Outcome.EQUIVALENT: "the whole 95 % interval of our gain is within one point of zero",
+    Outcome.NOT_RESOLVED: "none of these: this evidence cannot decide",
+    Outcome.NOT_TESTABLE: "not resolved, and the power to find the paper's gain (2 points without a number) is under 50 %",
     Outcome.NOT_RUN: "no records; the command makes them",
 }
 FIRST = ("claim", "verdict")  # columns of the verdicts that fit on a phone
