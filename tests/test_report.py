@@ -16,6 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from repro import notebooks, paths, records, report
+from repro.again import compare
 from repro.errors import ReproError
 from repro.evidence import results as finished
 from repro.evidence.intervals import Gain
@@ -294,6 +295,39 @@ def test_a_table_of_another_notebook_or_profile_does_not_count(results):
 def test_a_table_that_needs_a_file_says_so_among_the_missing(results):
     lines = dict(reversed(line) for line in evidence.missing([], "paper"))
     assert "give its file as pretrained_" in lines["python -m repro run ablation_segments -p profile paper"]
+
+
+def made_again(**changes) -> compare.Again:
+    given = compare.Again(
+        run=IDS[0], title="resnext3d on rgb", row="imrs_table3:CE", committed=0.8, again=0.75, interval=(0.7, 0.9), level=0.95,
+        seeds=9, equal=False, processor_committed="A (AVX2, 1 thread)", processor_again="B (AVX512, 1 thread)",
+        date="2030-01-02", commit="c",
+    )  # fmt: skip
+    return replace(given, **changes)
+
+
+def test_the_page_shows_what_was_made_again_where(results):
+    assert "No run has been made again on another machine yet." in " ".join(read()[1].text("p"))
+    outside = made_again(run=IDS[1], row="", again=0.6)
+    compare.add([made_again(), outside], results / "small" / "again")
+    compare.add([made_again(processor_again="C", interval=None, equal=True)], results / "small" / "again")
+    _, shown = read()
+    (sentence,) = (text for text in shown.text("p") if "runs made again" in text)
+    assert sentence.startswith(
+        "3 runs made again: 1 equal to the committed record to the bit; 1 of 2 within the spread"
+    )
+    assert f"1 of 3 outside the spread of their seeds: {IDS[1]}." in sentence
+    rows = [row for row in shown.text("tr") if "[70.0, 90.0] of 9 seeds" in row or "no spread to compare with" in row]
+    assert len(rows) == 3
+    for row, words in zip(rows, ("75.0", "60.0", "equal"), strict=True):
+        assert words in row
+        assert "A (AVX2, 1 thread)" in row
+        assert "2030-01-02" in row
+    assert ["outside" in row for row in rows] == [False, True, False]
+    assert "No run has been made again" not in " ".join(shown.text("p"))
+    (results / "small" / "again" / "x.json").write_text("{}")
+    with pytest.raises(ReproError, match=r"x\.json: not a list of runs made again"):
+        read()
 
 
 def test_an_empty_project_still_has_a_page(results):

@@ -10,7 +10,7 @@ from repro.evidence.results import Line
 from repro.evidence.statistics import Outcome
 from repro.models.tools.cost import published_models
 from repro.papers import TITLES
-from repro.report import evidence, grid, pictures, runs
+from repro.report import again, evidence, grid, pictures, runs
 from repro.report.evidence import Table
 from repro.report.grid import Cell, Grid
 from repro.report.links import link
@@ -60,6 +60,7 @@ def render(profile: str, profiles: Sequence[str], folder: Path) -> str:
         figures=beside,
         others=[figure for figure in figures.values() if figure not in beside.values()],
         exact=exact,
+        again=again.section(profiles),
         notebooks=_notebooks(profile, folder),
     )
 
