@@ -429,6 +429,9 @@ def test_what_the_runs_of_a_notebook_cost(home, monkeypatch):
     assert report.cost("ablation_lambda") == (
         f"{len(planned)} runs, {len(planned) - 2} without a record; 2.5 minutes of one processor core"
     )
+    several = ("ablation_lambda", "ablation_lambda", "train")  # a run that several of them show counts once
+    assert report.cost(*several) == report.cost("ablation_lambda")
+    assert report.cost("ablation_lambda", "streams").endswith("2.5 minutes of one processor core")
     records.path_here(teacher.id).write_text("{}")
     with pytest.raises(ReproError, match=r"record\.json: not a record .*delete it"):
         report.cost("ablation_lambda")
