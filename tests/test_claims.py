@@ -308,6 +308,25 @@ def test_table_sentence_figure_and_files(record, home):
     assert drawn.stat().st_size > 5000
 
 
+def test_claims_that_rest_on_the_same_runs_are_named(record):
+    for label in ("a", "b", "c"):
+        record(label, STRONG, splits=(1, 2))
+    both, one = Parameters(profile="smoke", splits=(1, 2)), Parameters(profile="smoke", splits=(1,))
+
+    def made(parameters: Parameters, pairs) -> findings.Finding:
+        claim = Claim(str(pairs), "A", "", planner("a", "b", "c"), pairs)
+        return findings.evaluate(parameters, [claim])[0]
+
+    found = [
+        made(both, beats("b", "c")), made(both, beats("a", "b")), made(one, beats("a", "b", "c")),
+        made(one, each_beats("c", "a", "b")),
+    ]  # fmt: skip
+    assert findings.shared(found) == ["", "a", "a", ""]
+    assert found[0].better == {((run("b", split, seed).id, 1.0),) for split in (1, 2) for seed in (0, 1, 2)}
+    lines = findings.result(found, both).lines
+    assert [line.cells["rests on"] for line in lines] == ["", "a", "a", ""]
+
+
 def test_the_figure_draws_what_could_be_tested_first_and_counts(record):
     record("weak", WEAK)
     record("strong", STRONG)
@@ -328,7 +347,7 @@ def test_the_figure_draws_what_could_be_tested_first_and_counts(record):
     (axes,) = figures.figure(found, Parameters(profile="smoke")).axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert [label in groups for label in labels] == [True, False, False, False, True, False]
-    assert "1 claims without records are not drawn" in axes.get_xlabel()
+    assert "without records, not drawn: 1" in axes.get_xlabel()
     lines = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_xdata()[0] != line.get_xdata()[1]]
     intervals = [tuple(np.divide(line.get_xdata(), 100)) for line in lines if line.get_linewidth() > 2]
     gains = [f.gains[0] for group in groups.values() for f in group if f.gains[0].se is not None]

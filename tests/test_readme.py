@@ -119,6 +119,7 @@ def test_four_of_the_contradicted_claims_rest_on_one_student(claims):
     assert len(contradicted) == 5
     assert len(set(contradicted) & set(rest_on_it)) == 4
     assert len(rest_on_it) == 6
+    assert [line["claim"] for line in claims if line["rests on"] == "IMRS"] == rest_on_it
     assert "Six of IMRS's claims rest on one student" in PAGES["results.md"]
     for page in WARNED:
         assert "Four of the five contradicted" in flat(page)

@@ -8,7 +8,7 @@ Nothing here trains: a claim without records is "not run".
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from repro.config import Run
@@ -41,7 +41,8 @@ class Finding:
     """A claim and what the records say.
 
     verdict: its p is adjusted for the claims of the same paper, its gain and power are those of the deciding pair, its
-    seeds those that every split has. test: None where nothing is recorded. published: of the deciding pair.
+    seeds those that every split has. test: None where nothing is recorded. published: of the deciding pair. better: each
+    system of the row that all pairs call better, as (run id, its share) in turn; empty where they call several rows so.
     """
 
     claim: Claim
@@ -51,6 +52,7 @@ class Finding:
     runs: tuple[Run, ...]
     tier: str
     command: str
+    better: frozenset[tuple[tuple[str, float], ...]] = frozenset()
 
     @property
     def gains(self) -> tuple[Gain, ...]:
@@ -79,10 +81,21 @@ def evaluate(parameters: Parameters, claims: Sequence[Claim] = CLAIMS) -> list[F
     for paper in dict.fromkeys(claim.paper for claim in claims):
         family = [i for i, each in enumerate(found) if each.claim.paper == paper and each.test is not None]
         for i, p in zip(family, holm([found[i].test.p for i in family]), strict=True):
-            found[i] = dataclasses.replace(
-                found[i], verdict=_verdict(found[i].claim, found[i].test, p, found[i].verdict.seeds)
-            )
+            verdict = _verdict(found[i].claim, found[i].test, p, found[i].verdict.seeds)
+            found[i] = dataclasses.replace(found[i], verdict=verdict)
     return found
+
+
+def shared(findings: Sequence[Finding]) -> list[str]:
+    """For each claim the row that it and other claims call better, by its first label; empty where no other claim does.
+
+    Rows are the same where they have a system in common, whatever table they stand in: such claims stand and fall together.
+    """
+    labels = []
+    for each in findings:
+        same = [other.claim.pairs[0][0] for other in findings if each.better & other.better]
+        labels.append(same[0] if len(same) > 1 else "")
+    return labels
 
 
 def _verdict(claim: Claim, test: Test, p: float, seeds: int) -> Verdict:
@@ -119,7 +132,16 @@ def _evaluate(claim: Claim, parameters: Parameters) -> Finding:
         tuple(unique(run for row in rows.values() for run in row.runs)),
         table.tier(parameters),
         tables.command(table, here),
+        _better(rows, claim),
     )
+
+
+def _better(rows: Mapping[str, Row], claim: Claim) -> frozenset[tuple[tuple[str, float], ...]]:
+    labels = {better for better, _ in claim.pairs}
+    if len(labels) > 1:
+        return frozenset()
+    row = rows[labels.pop()]
+    return frozenset(tuple(zip((run.id for run in s), row.shares or [1.0] * len(s), strict=True)) for s in row.systems)
 
 
 def _all_published(table: Table, dataset: str, claim: Claim) -> list[Published]:
@@ -162,18 +184,18 @@ def result(findings: Sequence[Finding], parameters: Parameters) -> Result:
         tier=parameters.tier,
         notebook="claims",
         command=tables.notebook_command("claims", parameters),
-        lines=tuple(_line(finding) for finding in findings),
+        lines=tuple(map(_line, findings, shared(findings))),
         numeric=("seeds", SMALLEST, P),
     )
 
 
-def _line(finding: Finding) -> Line:
+def _line(finding: Finding, rests_on: str) -> Line:
     ours = "" if finding.verdict.gain is None else str(finding.verdict.gain)
     cells = {
         "claim": finding.claim.statement, "paper": finding.claim.paper, "source": finding.claim.source,
         "paper's gain": str(finding.published), "our gain [95 %]": ours + (f" ({finding.over})" if ours and finding.over else ""),
         SMALLEST: finding.verdict.smallest_gain_text, P: finding.verdict.p_text,
-        "seeds": str(finding.verdict.seeds), "verdict": str(finding.verdict), "tier": finding.tier,
+        "seeds": str(finding.verdict.seeds), "verdict": str(finding.verdict), "rests on": rests_on, "tier": finding.tier,
         "command": finding.command,
     }  # fmt: skip
     return Line(cells, tuple(run.id for run in finding.runs), finding.verdict)

@@ -54,7 +54,7 @@ def figure(findings: Sequence[Finding], parameters: Parameters) -> Figure:
     axes.plot([], [], "D", ms=6, mfc="white", mec=PAPER, mew=1.6, ls="none", label="the paper's gain, on its data")
     axes.plot([], [], ".", ms=8, color=INK, alpha=0.5, label="the claim's other pairs")
     left_out = len(findings) - sum(map(len, groups.values()))
-    absent = f"; {left_out} claims without records are not drawn" if left_out else ""
+    absent = f"; without records, not drawn: {left_out}" if left_out else ""
     axes.set_xlabel(f"gain in points of top-1, with its 95 % interval, unadjusted ({parameters.where}{absent})")
     result.legend(loc="outside lower center", ncols=4)
     return result

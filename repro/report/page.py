@@ -24,7 +24,7 @@ TIERS = {
     "measured here": "times on the machine that made the table",
 }
 OUTCOMES = {
-    Outcome.SUPPORTED: "our gain is on the side that the paper claims; its p, adjusted for all claims of the paper, is below 0.05",
+    Outcome.SUPPORTED: "our gain is on the paper's side; its p, adjusted for all claims of the paper, is below 0.05",
     Outcome.CONTRADICTED: "the same on the other side",
     Outcome.EQUIVALENT: "the whole 95 % interval of our gain is within one point of zero",
     Outcome.NOT_RESOLVED: "none of these: this evidence cannot decide",
