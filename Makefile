@@ -1,4 +1,5 @@
 # Two commands on a fresh machine with Python 3.11 and make:  make reproduce   make test
+# reproduce compares this machine with what is committed; make reproduce PROFILE=smoke trains toy networks instead
 PYTHON ?= python3
 PROFILE ?= small
 VENV := .venv

@@ -10,17 +10,19 @@ import tyro
 
 from repro.errors import ReproError
 
+STOPPED = "\nstopped; nothing finished is lost: the same command goes on from here"
 PairsOfText = Annotated[tuple[tuple[str, str], ...], tyro.conf.UseAppendAction, tyro.conf.arg(aliases=["-p"], name="p")]
 
 
 def list_() -> None:
-    """List the notebooks, the tables they show, and what their recorded runs cost."""
+    """List the notebooks, the tables they show, and what their recorded runs cost; last, what all runs cost."""
     from repro import notebooks, report
 
     for name, notebook in notebooks.NOTEBOOKS.items():
         shows = ", ".join(table.__name__ for table in notebook.tables)
         cost = f"{shows}; {report.cost(name)}" if shows else "no table of runs"
         print(f"{name:26} {notebook.title}\n{'':26} {cost}")
+    print(f"{'reproduce --fresh':26} {report.cost(*notebooks.NOTEBOOKS)}")
 
 
 def run(notebook: tyro.conf.Positional[str], /, parameter: PairsOfText = ()) -> None:
@@ -39,24 +41,82 @@ def run(notebook: tyro.conf.Positional[str], /, parameter: PairsOfText = ()) -> 
 
 
 def reproduce(profile: str = "small", only: tuple[str, ...] = (), jobs: int = -1, fresh: bool = False) -> None:
-    """Make the runs that have no record, then execute the notebooks, which write results/ and figures/.
+    """Rebuild everything from the committed records, make one run of each system again, and compare both.
+
+    Exit code 1 if a rebuilt file differs from the committed one, or a run is outside the spread of its seeds. With --fresh
+    or --only, and for a profile without committed records (smoke), it instead makes the runs that have no record, then
+    executes the notebooks, which write results/ and figures/.
 
     Args:
         profile: smoke, small, gpu or paper.
-        only: names of notebooks; all by default.
+        only: names of notebooks to execute.
         jobs: processes at once, -1 for one per core.
-        fresh: train everything on this machine; records committed with the project do not count.
+        fresh: train everything on this machine and execute all notebooks; committed records do not count.
     """
     from repro import paths
-    from repro.reproduce import reproduce as make
 
     start = time.perf_counter()
     try:
-        page = make(profile, only, jobs, fresh)
+        if not (fresh or only) and any((paths.committed() / profile / "records").glob("*.json")):
+            from repro.verify import verify
+
+            verify(profile, jobs)
+            said = f"Read {paths.committed() / 'index.html'}"
+        else:
+            from repro.reproduce import reproduce as make
+
+            page = make(profile, only, jobs, fresh)
+            said = (
+                f"Read {page}; tables: {paths.out() / 'results' / profile}; figures: {paths.out() / 'figures' / profile}; "
+                f"executed notebooks: {paths.data() / 'executed' / profile}"
+            )
     except KeyboardInterrupt:
-        sys.exit("\nstopped; nothing finished is lost: the same command goes on from here")
-    print(f"done in {(time.perf_counter() - start) / 60:.1f} minutes. Read {page}; tables: {paths.out() / 'results' / profile}; "
-          f"figures: {paths.out() / 'figures' / profile}; executed notebooks: {paths.data() / 'executed' / profile}")  # fmt: skip
+        sys.exit(STOPPED)
+    print(f"done in {(time.perf_counter() - start) / 60:.1f} minutes. {said}")
+
+
+def rerun(
+    what: tyro.conf.Positional[tuple[str, ...]] = (),
+    /,
+    sample: int = 0,
+    profile: str = "small",
+    seed: int = 0,
+    jobs: int = -1,
+    data_root: str = "",
+    record: bool = False,
+) -> None:
+    """Make committed runs again from scratch, and say whether each is within the spread of its seeds.
+
+    The runs go to data/again/, where finished ones count when the command is called again. Exit code 1 if a run failed, or
+    is neither equal to its record nor within the spread.
+
+    Args:
+        what: ids of runs, or their first characters; or rows of tables, such as imrs_table3:CE, with all their seeds.
+        sample: as many runs drawn at random, each system at least once as far as they go.
+        profile: smoke, small, gpu or paper.
+        seed: of the drawing.
+        jobs: processes at once, -1 for one per core.
+        data_root: the folder of videos, for runs on one.
+        record: list the runs in results/PROFILE/again/, to be committed, instead of data/again/.
+    """
+    from repro import records, rerun
+    from repro.again import choose, compare
+
+    if bool(what) == bool(sample):
+        raise ReproError("name runs or rows of tables, or give --sample with a number: one of the two")
+    recorded = records.committed(profile)
+    if not recorded:
+        raise ReproError(f"profile {profile!r} has no committed records to compare with")
+    drawn = choose.sample(sample, seed, recorded, data_root) if sample else ()
+    ids = drawn or [id for each in what for id in choose.named(each, recorded, profile)]
+    try:
+        found, failed = rerun.rerun(list(dict.fromkeys(ids)), recorded, profile, jobs, data_root, record)
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
+    print(rerun.words(found))
+    wrong = [*failed, *filter(None, [compare.outside(found)])]
+    if wrong:
+        raise ReproError("; ".join(wrong))
 
 
 def rebuild(profile: str = "small") -> None:
@@ -152,8 +212,8 @@ def doctor() -> None:
 def main() -> None:
     """Runs a subcommand; a `ReproError` is one line on stderr and exit code 1."""
     commands = {
-        "list": list_, "run": run, "reproduce": reproduce, "rebuild": rebuild, "prepare": prepare, "models": models,
-        "report": report, "doctor": doctor,
+        "list": list_, "run": run, "reproduce": reproduce, "rerun": rerun, "rebuild": rebuild, "prepare": prepare,
+        "models": models, "report": report, "doctor": doctor,
     }  # fmt: skip
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog="python -m repro", description=__doc__)

@@ -37,7 +37,7 @@ def execute(
     failed: dict[str, str] = {}
     if todo:
         prepare_clips(todo, jobs)
-        _make_all(todo, _workers(todo, jobs, accelerator), accelerator, failed)
+        _make_all(todo, workers(todo, jobs, accelerator), accelerator, failed)
     if failed:
         raise ReproError(f"{len(failed)} runs failed, the others are recorded: " + "; ".join(failed.values()))
     return [records.get(run) for run in runs]
@@ -102,7 +102,7 @@ def _same_clips(run: Run, record: Record, found: catalog.Catalog) -> None:
     )
 
 
-def _workers(runs: Sequence[Run], jobs: int, accelerator: str) -> int:
+def workers(runs: Sequence[Run], jobs: int, accelerator: str) -> int:
     """Processes that make runs at the same time."""
     shared = int(os.environ.get("WORLD_SIZE", "1")) > 1
     one_at_a_time = accelerator != "cpu" or any(run.profile in ("gpu", "paper") for run in runs)

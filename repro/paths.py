@@ -1,4 +1,7 @@
-"""Where things live. REPRO_DATA moves the data, REPRO_OUT moves results/ and figures/; nothing depends on the cwd."""
+"""Where things live. REPRO_DATA moves the data, REPRO_OUT moves results/ and figures/; nothing depends on the cwd.
+
+REPRO_RUNS moves the runs alone.
+"""
 
 import os
 from collections.abc import Iterator
@@ -24,8 +27,20 @@ def committed() -> Path:
 
 
 def runs() -> Path:
-    """One folder per run: its record, its last checkpoint, its weights, its lock."""
-    return data() / "runs"
+    """One folder per run: its record, its last checkpoint, its weights, its lock. `$REPRO_RUNS`, or runs/ in the data."""
+    return Path(os.environ.get("REPRO_RUNS") or data() / "runs").expanduser().resolve()
+
+
+@contextmanager
+def moved(**folders: Path) -> Iterator[None]:
+    """Moves folders for this process and those that it starts inside the block: `moved(REPRO_OUT=folder)`."""
+    before = {name: os.environ.get(name) for name in folders}
+    os.environ.update({name: str(folder) for name, folder in folders.items()})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 @contextmanager

@@ -1,9 +1,15 @@
 """All tables, figures and the page from records alone: nothing is trained, decoded or executed in a kernel."""
 
+import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
-from repro import notebooks, records
+import numpy as np
+from PIL import Image
+
+from repro import notebooks, paths, records, report
 from repro.errors import Unavailable
 from repro.evidence import claims, cost, published, results, tables, time_order
 from repro.evidence.results import Result
@@ -14,6 +20,10 @@ from repro.figures import style
 from repro.papers import time_order as time_order_plan
 from repro.papers.table import Table
 from repro.parameters import Parameters
+from repro.report.evidence import NO_TABLES
+
+# tables made by measuring, not from records of runs: the time of a machine, and where trained networks look
+MEASURED = ("imrs_latency", "imrs_cam", "cam_2d", "tstam_attention_flow")
 
 
 def rebuild_all(profile: str) -> list[str]:
@@ -75,3 +85,43 @@ def _across(parameters: Parameters) -> Iterator[Result]:
 def _save(result: Result, parameters: Parameters, table: Table | None = None) -> str:
     results.save(result, parameters, table.runs() if table else ())
     return result.name
+
+
+def differences(profile: str) -> tuple[int, list[str]]:
+    """Rebuilds a profile from its committed records alone, in data/rebuilt/, and compares it with the project's files.
+
+    Returns how many files were compared, and the names of those that differ or are missing on either side.
+    """
+    folder, place = paths.data() / "rebuilt", paths.ROOT / "results"
+    shutil.rmtree(folder, ignore_errors=True)
+    with paths.moved(REPRO_OUT=folder, REPRO_RUNS=folder / "runs"):
+        rebuild_all(profile)
+    with paths.moved(REPRO_OUT=paths.ROOT, REPRO_RUNS=folder / "runs"):  # the page shows tables that measure too
+        (folder / "results" / "index.html").write_text(report.text(profile, place), encoding="utf-8")
+    tables = [path for path in sorted((place / profile).glob("*/*")) if path.parent.name not in NO_TABLES]
+    names = [path.relative_to(paths.ROOT) for path in tables if path.stem not in MEASURED]
+    lacking = [str(name) for name in names if not (folder / name).exists()]
+    return len(_files(folder)), different(folder, paths.ROOT) + lacking
+
+
+def different(made: Path, committed: Path) -> list[str]:
+    """The names of the files below `made` that differ from those below `committed`, or are not there.
+
+    Byte for byte; but pictures, which libraries compress in more than one way, pixel for pixel, and the page without them.
+    """
+    return [str(name) for name in _files(made) if not _same(made / name, committed / name)]
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
+def _same(made: Path, committed: Path) -> bool:
+    if not committed.is_file():
+        return False
+    if made.suffix == ".png":
+        return np.array_equal(*(np.asarray(Image.open(each)) for each in (made, committed)))
+    if made.name == "index.html":
+        one, other = (re.sub(rb'"data:image/[^"]*"', b"", each.read_bytes()) for each in (made, committed))
+        return one == other
+    return made.read_bytes() == committed.read_bytes()

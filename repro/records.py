@@ -7,6 +7,7 @@ Everything but `provenance` is the same each time the same run is made on the sa
 """
 
 import base64
+import dataclasses
 import functools
 import json
 import platform
@@ -19,11 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from repro import paths
 from repro.config import Run
 from repro.errors import ReproError
 
+CPUINFO = Path("/proc/cpuinfo")  # Linux alone has it
+RUN = TypeAdapter(Run)
 PACKAGES = ("repro", "torch", "torchvision", "numpy", "opencv-python-headless", "numba", "lightning-fabric")
 
 
@@ -36,7 +40,8 @@ class Record:
     scores: (N, K) float16 mean logits of each test video; labels: (N,) ints; clips: N names; classes: K names.
     catalog: id of the table of clips that the run saw. excluded: clips left out because their files were missing.
     start: sha256 of the public checkpoint it started from, or empty.
-    provenance: versions, device, git state, seconds, date: what may differ between two equal runs.
+    provenance: versions, machine (processor, instruction set, threads, device), git state, seconds, date: what may differ
+    between two equal runs. Older records lack the instruction set and the threads.
     """
 
     id: str
@@ -85,6 +90,40 @@ def get(run: Run) -> Record:
     if record is None:
         raise ReproError(f"run {run.id} ({run.title}) has no record here; execute it first")
     return record
+
+
+def committed(profile: str) -> dict[str, Record]:
+    """The records that come with the project, by the id of their run."""
+    return {path.stem: read(path) for path in sorted((paths.committed() / profile / "records").glob("*.json"))}
+
+
+def run_of(config: Mapping[str, Any], root: str = "") -> Run:
+    """The run whose content a record's `config` is. Text in place of a number, or an unknown field, is a ReproError.
+
+    root: the folder of the clips' files, which a record does not keep; empty: the embedded set, or data/<dataset>.
+    """
+    try:  # JSON, since pydantic's strict mode takes a list for a tuple and a dict for a dataclass from JSON alone
+        return _with_tuples(RUN.validate_json(json.dumps(_placed(config, root))))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ReproError(f"not the configuration of a run ({where}: {first['msg']}, not {first['input']!r})") from None
+
+
+def _placed(config: Mapping[str, Any], root: str) -> dict[str, Any]:
+    """A configuration with `root` in its data and in those of the runs inside it."""
+    placed = {k: _placed(v, root) if isinstance(v, Mapping) else v for k, v in config.items()}
+    return placed | {"data": {**placed["data"], "root": root}} if "data" in placed else placed
+
+
+def _with_tuples(value: Any) -> Any:
+    """A value of a run as plans give it: JSON has no tuples."""
+    if dataclasses.is_dataclass(value):
+        fields = [f.name for f in dataclasses.fields(value)]
+        return dataclasses.replace(value, **{name: _with_tuples(getattr(value, name)) for name in fields})
+    if isinstance(value, Mapping):
+        return {k: _with_tuples(v) for k, v in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def origin(runs: Iterable[Run]) -> str:
@@ -170,12 +209,27 @@ def decode(stored: dict) -> np.ndarray:
 
 
 def environment(device: str) -> dict:
-    """Versions, machine and git state of this process."""
+    """Versions, machine and git state of this process. Threads are those that torch uses now."""
+    import torch  # takes a second, and reading records does without
+
+    machine = {
+        "system": platform.platform(), "processor": processor(), "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        "extensions": _extensions(), "threads": torch.get_num_threads(), "device": device,
+    }  # fmt: skip
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        "machine": {"system": platform.platform(), "processor": processor(), "device": device},
+        "machine": machine,
         "git": git_state(),
     }
+
+
+def machine_of(provenance: Mapping[str, Any]) -> str:
+    """The machine of a record in words: processor, the instruction set that torch uses, extensions, threads."""
+    machine = provenance["machine"]
+    if "instruction_set" not in machine:
+        return f"{machine['processor']} (instruction set and threads not recorded)"
+    sets = " ".join(each for each in (machine["instruction_set"], machine["extensions"]) if each)
+    return f"{machine['processor']} ({sets}, {machine['threads']} thread{'s' * (machine['threads'] != 1)})"
 
 
 def _version(package: str) -> str:
@@ -187,12 +241,18 @@ def _version(package: str) -> str:
 
 def processor() -> str:
     """The processor's name, as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _extensions() -> str:
+    """Which of AMX and AVX512's bfloat16 the processor has, by the system's names; empty where it has, or names, none."""
+    return " ".join(sorted(flag for flag in _cpuinfo("flags").split() if flag.startswith(("amx", "avx512_bf16"))))
+
+
+def _cpuinfo(field: str) -> str:
+    """A field of the first processor in /proc/cpuinfo; empty without that file or field."""
+    lines = CPUINFO.read_text().splitlines() if CPUINFO.exists() else ()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(field)), "")
 
 
 def git_state() -> dict:

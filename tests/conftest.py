@@ -29,6 +29,7 @@ def home(tmp_path, monkeypatch) -> Path:
     """A private data and output folder for one test."""
     monkeypatch.setenv("REPRO_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("REPRO_OUT", str(tmp_path / "out"))
+    monkeypatch.delenv("REPRO_RUNS", raising=False)
     return tmp_path
 
 

@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 import repro
 from repro import metrics, notebooks, paths, records
@@ -232,6 +233,77 @@ def test_a_record_made_here_is_in_load_results(recorded, home):
     assert (row["metrics.video_top1"], row["provenance.git.commit"], row["teacher.seed"]) == (0.5, "c", 0)
     assert row["objective.lambda2"] == 200
     np.testing.assert_array_equal(scores[run.id], np.float16([[2, 1], [0, 1]]))
+
+
+def test_every_committed_configuration_is_that_of_a_run(home):
+    committed = records.committed("small")
+    assert len(committed) > 100
+    for id, record in committed.items():
+        assert records.run_of(record.config).id == record.id == id
+
+
+def test_the_run_of_a_configuration_is_the_planned_run(home):
+    planned = [plan(Parameters(splits=n.splits)) for n in notebooks.NOTEBOOKS.values() for plan in n.tables]
+    for run in (run for table in planned for run in table.runs()):
+        found = records.run_of(json.loads(json.dumps(content(run))))
+        assert found == run, run.title
+        assert found.model.arguments == run.model.arguments  # tuples again
+
+
+def test_the_run_of_a_configuration_gets_the_folder_of_its_clips(tmp_path):
+    given = Parameters(dataset="folder", data_root=str(tmp_path), group="(?P<group>x)")
+    run = imrs.student(given, 1, 0)
+    config = content(run)
+    assert "root" not in config["data"]
+    assert records.run_of(config).data.root == ""
+    assert records.run_of(config, str(tmp_path)) == run  # the teacher's too
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": "1"}, r"\(seed: Input should be a valid integer, not '1'\)"),
+        ({"sed": 1}, r"\(sed: Unexpected keyword argument, not 1\)"),
+        ({"data": {"dataset": "synthetic", "frames": 0}}, r"data\.frames: .* not 0\)"),
+        ({"teacher": content(OTHER)}, "no other objective has one"),
+    ],
+)
+def test_what_is_no_configuration_of_a_run_is_one_error(changes, words):
+    with pytest.raises(ReproError, match=words):
+        records.run_of({**content(RUN), **changes})
+
+
+CPUINFO = "processor : 0\nmodel name : Some CPU @ 2 GHz\nflags : fpu avx512_bf16 avx512f amx_tile amx_bf16\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "extensions"),
+    [
+        (CPUINFO, "Some CPU @ 2 GHz", "amx_bf16 amx_tile avx512_bf16"),
+        ("model name\t: Other\nflags\t: fpu\n", "Other", ""),
+        ("Features : neon\n", None, ""),
+    ],
+)
+def test_the_machine_is_described(tmp_path, monkeypatch, text, name, extensions):
+    file = tmp_path / "cpuinfo"
+    file.write_text(text)
+    monkeypatch.setattr(records, "CPUINFO", file)
+    monkeypatch.setattr(records.platform, "processor", lambda: "")
+    monkeypatch.setattr(records.platform, "machine", lambda: "arm64")
+    machine = records.environment("cpu x1")["machine"]
+    assert (machine["processor"], machine["extensions"]) == (name or "arm64", extensions)
+    assert machine["threads"] == torch.get_num_threads() >= 1
+    assert machine["instruction_set"] == torch.backends.cpu.get_cpu_capability()
+
+
+def test_a_machine_in_words_says_what_an_old_record_lacks():
+    machine = {"processor": "P", "instruction_set": "AVX2", "extensions": "", "threads": 2}
+    assert records.machine_of({"machine": machine}) == "P (AVX2, 2 threads)"
+    assert (
+        records.machine_of({"machine": {**machine, "extensions": "amx_tile", "threads": 1}})
+        == "P (AVX2 amx_tile, 1 thread)"
+    )
+    assert records.machine_of({"machine": {"processor": "P"}}) == "P (instruction set and threads not recorded)"
 
 
 def test_the_id_of_a_committed_record_is_the_hash_of_its_configuration(home):

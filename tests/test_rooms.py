@@ -31,11 +31,14 @@ ROOMS = {
     "maps": "errors paths config parameters records data networks evidence",
     "figures": "paths parameters papers records data evidence maps",
     "notebooks": "errors paths config parameters papers",
-    "report": "errors paths config parameters papers records models evidence notebooks",
-    "rebuild": "errors parameters papers records evidence figures notebooks",
+    "again": "errors paths parameters papers records notebooks",
+    "report": "errors paths config parameters papers records models evidence notebooks again",
+    "rebuild": "errors paths parameters papers records evidence figures notebooks report",
+    "rerun": "errors paths config records networks execute again",
     "reproduce": "errors paths execute notebooks report",
+    "verify": "errors parameters papers records rebuild rerun",
     "doctor": "paths config records models",
-    "__main__": "errors paths parameters papers models data notebooks report rebuild reproduce doctor",
+    "__main__": "errors paths parameters papers records models data notebooks again report rebuild rerun reproduce verify doctor",
     "__init__": "evidence",  # load_results, on first use
 }
 

@@ -29,7 +29,7 @@ def table(found: Overlap) -> results.Result:
 @pytest.mark.parametrize(
     ("trained", "untrained", "outcome", "against"),
     [
-        (measured(0.5, 0.3, 0.2), measured(0.4, 0.3, 0.2), Outcome.SUPPORTED, "random weights"),
+        (measured(0.5, 0.3, 0.2, 0.01), measured(0.4, 0.3, 0.2), Outcome.SUPPORTED, "random weights"),
         (measured(0.5, 0.3, 0.2), measured(0.6, 0.3, 0.2), Outcome.CONTRADICTED, "random weights"),
         (measured(0.5, 0.6, 0.2), measured(0.3, 0.3, 0.2), Outcome.CONTRADICTED, "the average person"),
         (measured(0.5, 0.3, 0.2, 0.5), measured(0.45, 0.3, 0.2), Outcome.NOT_RESOLVED, "random weights"),

@@ -10,7 +10,7 @@ from repro import paths
 from repro.config import CrossEntropy, Data, Model, Optimisation, Run
 from repro.errors import ReproError
 from repro.evidence import results, tables
-from repro.evidence.statistics import Outcome
+from repro.evidence.statistics import Outcome, holm
 from repro.papers.table import Row, Table
 from repro.parameters import Parameters
 
@@ -120,13 +120,46 @@ def test_two_accuracies_of_the_paper_make_its_gain(made, paper):
     assert [line.runs for line in result.lines] == [tuple(s[0].id for s in row.systems) for row in table.rows]
 
 
-def test_a_ladder_has_one_line_per_step(made):
+def test_a_ladder_has_one_line_per_step(made, paper):
+    paper(("low", "top1", 50.0), ("middle", "top1", 90.0), ("high", "gain", 40.0))
     table = made_table(made, {"low": 0.5, "middle": 0.7, "high": 0.6}, ladders=(("low", "middle", "high"),))
     result = tables.chain(table, Parameters(seeds=(0, 1)))
     assert result.name == "t_claims"
     assert [line.cells["claim"] for line in result.lines] == ["middle is better than low", "high is better than middle"]
     assert result.outcomes == [Outcome.SUPPORTED, Outcome.CONTRADICTED]
     assert [line.verdict.against for line in result.lines] == ["low", "middle"]
+    gains = [line.verdict.gain for line in result.lines]
+    assert [line.verdict.p for line in result.lines] == holm([gain.p for gain in gains])
+    # of the step that the paper prints two accuracies of; a stated gain is over the reference row
+    assert [line.verdict.power for line in result.lines] == [gains[0].power(0.4), gains[1].power(0.02)]
+
+
+def test_rows_of_which_something_is_claimed_are_a_family(made, paper):
+    paper(("a", "gain", 1.0), ("b", "gain", -1.0), ("equal", "gain", 0.0), ("lower", "gain", 1.0))
+    shares = {"base": 0.5, "a": 0.52, "silent": 0.9, "b": 0.53, "equal": 0.5, "lower": 0.5}
+    result = tables.build(made_table(made, shares), Parameters(seeds=(0, 1)))
+    verdicts = {line.cells["row"]: line.verdict for line in result.lines}
+    claimed = [verdicts[k] for k in ("a", "b", "lower")]
+    assert [verdict.p for verdict in claimed] == holm([verdict.gain.p for verdict in claimed])
+    assert [verdict.outcome for verdict in claimed] == [
+        Outcome.NOT_TESTABLE, Outcome.NOT_TESTABLE, Outcome.EQUIVALENT,
+    ]  # fmt: skip
+    assert claimed[1].gain.mean == pytest.approx(0.03)
+    assert claimed[1].power == claimed[1].gain.power(0.01)
+    assert (verdicts["equal"].outcome, verdicts["equal"].p) == (Outcome.EQUIVALENT, None)
+    assert (verdicts["silent"].outcome, verdicts["silent"].p) == (Outcome.UNCLAIMED, None)
+    cells = {line.cells["row"]: line.cells["p (Holm)"] for line in result.lines}
+    assert {row for row, text in cells.items() if text} == {"a", "b", "lower"}
+
+
+def test_the_spread_over_seeds_is_that_within_a_split(made):
+    def row(*shares: tuple[int, int, float]) -> Row:
+        return Row("a", tuple((made(right(share), seed, split),) for split, seed, share in shares))
+
+    assert tables.seed_sd(row((1, 0, 0.5), (1, 1, 0.7))) == pytest.approx(100 * np.std([0.5, 0.7], ddof=1))
+    two = row((1, 0, 0.5), (1, 1, 0.7), (2, 0, 0.1), (2, 1, 0.2))  # splits differ by much more than seeds
+    assert tables.seed_sd(two) == pytest.approx(100 * np.sqrt((0.02 + 0.005) / 2))
+    assert tables.seed_sd(row((1, 0, 0.5))) is None
 
 
 def test_rows_keep_the_splits_and_seeds_that_all_of_them_have(made):

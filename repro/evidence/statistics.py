@@ -1,16 +1,15 @@
-"""Does our evidence carry a claim? A paired bootstrap over seeds and test clips says so, or says that it cannot."""
+"""Does our evidence carry a claim? Tests of claims of several pairs, Holm's correction, and the outcome."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 import numpy as np
 
-from repro.errors import ReproError
+from repro.evidence.intervals import LEVEL, MARGIN, Gain
 
-RESAMPLES = 4_000
+ASSUMED = 0.02  # two points: the gain of a paper that gives no number
+TESTABLE = 0.5  # power for the paper's gain, below which a design that found nothing has tested nothing
 
 
 class Outcome(StrEnum):
@@ -18,7 +17,9 @@ class Outcome(StrEnum):
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
+    EQUIVALENT = "equivalent"  # the whole 95 % interval is within a point of zero
     NOT_RESOLVED = "not resolved"
+    NOT_TESTABLE = "not testable here"  # not resolved, and the power for the paper's gain is under a half
     AT_CHANCE = "at chance, as expected"  # not "supported": an interval that holds 50 % cannot prove blindness
     HOLDS = "holds"  # of a count, which has no interval
     FAILS = "does not hold"
@@ -27,38 +28,24 @@ class Outcome(StrEnum):
     UNCLAIMED = "nothing claimed"
 
 
-class Gain(NamedTuple):
-    """A mean, often of a difference of two accuracies, and the ends of its 95 % interval; all are fractions."""
-
-    mean: float
-    low: float
-    high: float
-
-    def outcome(self, claimed: float) -> Outcome:
-        """Judges the claim that the difference has the sign of `claimed`. An interval that holds zero resolves nothing.
-
-        The ends are judged as they are printed, in tenths of a point: with three seeds an end is often zero, and the
-        rounding of sums would decide. NaN resolves nothing.
-        """
-        low, high = (float(f"{100 * end:.1f}") for end in (self.low, self.high))
-        if not (low > 0 or high < 0) or claimed == 0:
-            return Outcome.NOT_RESOLVED
-        return Outcome.SUPPORTED if (low > 0) == (claimed > 0) else Outcome.CONTRADICTED
-
-    def __str__(self) -> str:
-        """In points, for a table; a zero has a plus sign, whatever the rounding of sums left."""
-        mean, low, high = (round(100 * value, 1) + 0.0 for value in self)
-        return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+# what a tested claim can come out as, in the order of counts
+DECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.EQUIVALENT, Outcome.NOT_RESOLVED, Outcome.NOT_TESTABLE
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """An outcome with its numbers. seeds: runs per system and split. against: label of the row that was compared with."""
+    """An outcome with its numbers.
+
+    seeds: runs per system and split. against: label of the row that was compared with. p: adjusted by Holm's method, of
+    the whole claim. power: to find the paper's gain, or `ASSUMED` without one, by the pair that decides.
+    """
 
     outcome: Outcome
     gain: Gain | None = None
     seeds: int = 0
     against: str = ""
+    p: float | None = None
+    power: float | None = None
 
     def __str__(self) -> str:
         if self.outcome is Outcome.REFERENCE:
@@ -66,51 +53,90 @@ class Verdict:
         judged = self.outcome not in (Outcome.UNCLAIMED, Outcome.NOT_RUN)
         return f"{self.outcome} (one seed)" if judged and self.seeds == 1 else str(self.outcome)
 
+    @property
+    def p_text(self) -> str:
+        """The adjusted p-value for a table, in thousandths."""
+        return "" if self.p is None else "< 0.001" if self.p < 0.001 else f"{self.p:.3f}"
 
-def together(each: Sequence[Outcome]) -> Outcome:
-    """The outcome of a claim of several parts: contradicted where one is, else not resolved where one is, else supported."""
-    order = Outcome.CONTRADICTED, Outcome.NOT_RESOLVED, Outcome.SUPPORTED
-    return next(outcome for outcome in order if outcome in each)
+    @property
+    def smallest_gain_text(self) -> str:
+        """In points, for a table: the gain that the design would have resolved with 80 % power."""
+        if self.gain is None or self.gain.se is None:
+            return ""
+        points = 100 * self.gain.smallest_gain
+        return f"{points:.1f}" if points <= 100 else "over 100"
 
 
-@functools.lru_cache(maxsize=4)
-def _resamples(shapes: tuple[tuple[int, int], ...]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each split of S seeds and N clips: how often each resample draws each seed (R, S) and each clip (R, N)."""
-    rng = np.random.default_rng(0)
-    return [tuple(rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) for n in shape) for shape in shapes]
+@dataclass(frozen=True)
+class Test:
+    """The gains of a claim's pairs, each of which it says is positive; or, not worse, no less than minus the margin.
 
-
-def bootstrap(values: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> Gain:
-    """The mean of `values` with its 95 % bootstrap interval; `weights` of the splits, or equal.
-
-    values: one (S, N) array per split, of S seeds and N test clips. NaN marks a clip without a value; it does not count.
-    A resample draws seeds and, in each split, clips, with replacement. With three seeds the interval knows little of the
-    spread between seeds: more seeds make it honest, not narrower. Clips count as independent, though clips of one actor
-    or source resemble each other: on folder data the interval is somewhat too narrow. All NaN where a split has no value.
+    powers: of each pair, to find the paper's gain; empty where only the sign is asked, so that neither equivalence nor
+    power is judged.
     """
-    shares = np.full(len(values), 1 / len(values)) if weights is None else np.array(weights) / np.sum(weights)
-    mean, draws = 0.0, np.zeros(RESAMPLES)
-    for each, share, (of_seeds, of_clips) in zip(
-        values, shares, _resamples(tuple(v.shape for v in values)), strict=True
-    ):
-        kept = ~np.isnan(each)
-        if not kept.any():
-            return Gain(np.nan, np.nan, np.nan)
-        totals = ((of_seeds @ np.where(kept, each, 0)) * of_clips).sum(axis=1)
-        counts = np.full(RESAMPLES, each.size) if kept.all() else ((of_seeds @ kept) * of_clips).sum(axis=1)
-        draws += share * np.divide(totals, counts, out=np.full(RESAMPLES, np.nan), where=counts > 0)
-        mean += share * each[kept].mean()
-    low, high = np.nanquantile(draws, [0.025, 0.975])  # a resample may draw clips without a value alone
-    return Gain(float(mean), float(low), float(high))
+
+    __test__ = False  # the name is the statistics' own; pytest need not collect it
+
+    gains: tuple[Gain, ...]
+    powers: tuple[float, ...] = ()
+    not_worse: bool = False
+
+    @property
+    def bound(self) -> float:
+        """The true gain at most which the claim is false."""
+        return -MARGIN if self.not_worse else 0.0
+
+    @property
+    def decisive(self) -> int:
+        """The index of the pair that decides: the one with the least support."""
+        return max(range(len(self.gains)), key=lambda i: (self.gains[i].above(self.bound), -self.gains[i].mean))
+
+    @property
+    def support(self) -> float:
+        """p-value of the whole claim: every pair must hold, so the largest of all (intersection-union test).
+
+        Doubled, since a claim of being better is tested in both directions; non-inferiority is tested from one side.
+        """
+        return (1 if self.not_worse else 2) * max(gain.above(self.bound) for gain in self.gains)
+
+    @property
+    def contradiction(self) -> float:
+        """p-value against the claim: one pair is enough, so k times the smallest of k (Bonferroni); doubled likewise."""
+        return 2 * len(self.gains) * min(gain.below(self.bound) for gain in self.gains)
+
+    @property
+    def p(self) -> float:
+        """The p-value of the claim, whichever way it is decided, before any correction for other claims."""
+        return min(1.0, self.support, self.contradiction)
+
+    def outcome(self, p: float) -> Outcome:
+        """The outcome for the claim's p-value after a correction."""
+        if p < LEVEL:
+            return Outcome.SUPPORTED if self.support <= self.contradiction else Outcome.CONTRADICTED
+        if self.powers and all(gain.equivalent for gain in self.gains):
+            return Outcome.EQUIVALENT
+        known = all(gain.se is not None for gain in self.gains)
+        if self.powers and known and self.powers[self.decisive] < TESTABLE:
+            return Outcome.NOT_TESTABLE
+        return Outcome.NOT_RESOLVED
+
+    def verdict(self, p: float, seeds: int, against: Sequence[str]) -> Verdict:
+        """The outcome with the numbers of the deciding pair. p: after a correction. against: a label per pair."""
+        i = self.decisive
+        power = self.powers[i] if self.powers else None
+        return Verdict(self.outcome(p), self.gains[i], seeds, against[i], p, power)
 
 
-def paired_gain(
-    ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray], weights: Sequence[float] | None = None
-) -> Gain:
-    """Accuracy of `ours` minus that of `theirs`, by `bootstrap`, which keeps the pairs together.
+def power_for(gain: Gain, paper: float | None, not_worse: bool = False) -> float:
+    """The power of a design to find the paper's gain, a fraction; without one, `ASSUMED`, or equality if "not worse"."""
+    if not_worse:
+        return gain.power(MARGIN + (paper or 0.0), LEVEL)
+    return gain.power(ASSUMED if paper is None else abs(paper))
 
-    Each sequence holds one (S, N) array of hits (bool) per split. ReproError where the two differ in seeds or clips.
-    """
-    if len(ours) != len(theirs) or any(a.shape != b.shape for a, b in zip(ours, theirs, strict=True)):
-        raise ReproError("the two systems were not tested on the same seeds and clips, so they cannot be paired")
-    return bootstrap([a.astype(float) - b for a, b in zip(ours, theirs, strict=True)], weights)
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p-values adjusted for all of their family by Holm's step-down method, in the order given."""
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(np.asarray(p)[order] * np.arange(len(p), 0, -1)))
+    return adjusted.tolist()

@@ -16,13 +16,18 @@ import pandas as pd
 from repro import metrics, papers, records
 from repro.config import Run
 from repro.errors import ReproError
+from repro.evidence.intervals import Gain, paired_gain
 from repro.evidence.results import NOT_AVAILABLE, Line, Result
-from repro.evidence.statistics import Gain, Outcome, Verdict, paired_gain
+from repro.evidence.statistics import DECIDED, Outcome, Test, Verdict, holm, power_for
 from repro.papers.table import Row, Table
 from repro.parameters import Parameters
 
 NUMBERS = Path(papers.__file__).parent / "numbers"
-NUMERIC = frozenset({"paper", "ours", "top-5", "seeds", "paper's gain", "our gain [95 %]", "difference"})
+NUMERIC = frozenset(
+    {"paper", "ours", "top-5", "seeds", "seed SD", "paper's gain", "our gain [95 %]", "difference", "p (Holm)"}
+)
+
+COMPARED = "paper's gain", "our gain [95 %]", "difference"  # columns
 
 
 @functools.cache
@@ -71,19 +76,36 @@ def accuracy(row: Row, k: int = 1) -> np.ndarray:
     return 100 * np.average([each[:common].mean(axis=1) for each in found], axis=0, weights=weights)
 
 
+def seed_sd(row: Row) -> float | None:
+    """Standard deviation of top-1 over the seeds of a split, in points, pooled over splits; None with one seed."""
+    variances = [each.mean(axis=1).var(ddof=1) for each in hits(row).values() if len(each) > 1]
+    return 100 * float(np.sqrt(np.mean(variances))) if variances else None
+
+
 def build(table: Table, parameters: Parameters) -> Result:
     """One line per row. Percentages; gains and differences in points, against the row `table.against`.
 
     difference is our gain minus the paper's: on other data than the paper's, gains can be compared and accuracies
-    cannot. The verdict is on the sign of the paper's gain; the interval is a paired bootstrap's, 95 %.
+    cannot. The verdict is on the sign of the paper's gain, by p-values adjusted over the rows of which the paper claims
+    something; the intervals cover 95 % each, unadjusted.
     """
     paper = published(table.numbers, parameters.dataset)
     base = next(row for row in table.rows if row.label == table.against)
     classes = len(records.get(base.systems[0][0]).classes)
+    gains = {row.label: gain_over(row, base) for row in table.rows if row is not base}
+    said = {label: claimed_gain(label, base.label, paper) for label in gains}
+    tests = {label: _test(gains[label], *said[label]) for label in gains if _sign(*said[label])}
+    adjusted = dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
     lines = []
     for row in table.rows:
-        compared, verdict = _compared(row, base, paper)
-        cells = _measured(row, paper, classes) | compared | {"verdict": str(verdict), "tier": table.tier(parameters)}
+        k, seeds = row.label, len(accuracy(row))
+        if row is base:
+            compared, verdict = dict.fromkeys(COMPARED, ""), Verdict(Outcome.REFERENCE, against=k)
+        else:
+            verdict = _verdict(gains[k], said[k], tests.get(k), adjusted.get(k), seeds, base.label)
+            compared = _compared(gains[k], *said[k])
+        cells = _measured(row, paper, classes) | compared | {"p (Holm)": verdict.p_text}
+        cells |= {"verdict": str(verdict), "tier": table.tier(parameters)}
         lines.append(Line(cells, tuple(run.id for run in row.runs), verdict))
     return _result(table, parameters, table.name, table.title, lines)
 
@@ -101,23 +123,39 @@ def _measured(row: Row, paper: pd.DataFrame, classes: int) -> dict[str, str]:
         "ours": f"{ours.mean():.1f}" + (f" ± {ours.std(ddof=1):.1f}" if len(ours) > 1 else ""),
         "top-5": f"{accuracy(row, 5).mean():.1f}" if classes > 5 else NOT_AVAILABLE,
         "seeds": str(len(ours)),
+        "seed SD": "" if (spread := seed_sd(row)) is None else f"{spread:.1f}",
     }
 
 
-def _compared(row: Row, base: Row, paper: pd.DataFrame) -> tuple[dict[str, str], Verdict]:
-    """A row against the reference row, in cells and as a verdict."""
-    columns = "paper's gain", "our gain [95 %]", "difference"
-    if row is base:
-        return dict.fromkeys(columns, ""), Verdict(Outcome.REFERENCE, against=base.label)
-    gain, seeds = gain_over(row, base), len(accuracy(row))
-    theirs, order = claimed_gain(row.label, base.label, paper)
-    if theirs is None and order is None:
-        cells = dict(zip(columns, (NOT_AVAILABLE, str(gain), ""), strict=True))
-        return cells, Verdict(Outcome.UNCLAIMED, gain, seeds, base.label)
-    said = f"{theirs:+.1f}" if theirs is not None else "better" if order > 0 else "worse"
-    difference = f"{100 * gain.mean - theirs:+.1f}" if theirs is not None else ""
-    outcome = gain.outcome(order if theirs is None else theirs)
-    return dict(zip(columns, (said, str(gain), difference), strict=True)), Verdict(outcome, gain, seeds, base.label)
+def _sign(theirs: float | None, order: float | None) -> float | None:
+    """A number with the sign of the paper's gain; zero where the paper finds two rows equal."""
+    return order if theirs is None else theirs
+
+
+def _test(gain: Gain, theirs: float | None, order: float | None) -> Test:
+    """Of the claim that a row is better or, with a negative sign, worse than the reference."""
+    better = _sign(theirs, order) > 0
+    power = power_for(gain, None if theirs is None else theirs / 100)
+    return Test((gain if better else dataclasses.replace(gain, mean=-gain.mean),), (power,))
+
+
+def _verdict(
+    gain: Gain, said: tuple[float | None, float | None], test: Test | None, p: float | None, seeds: int, base: str
+) -> Verdict:
+    """Of a row: on the sign of the paper's gain. Two rows that the paper finds equal can only be found equivalent."""
+    if test is not None:
+        return dataclasses.replace(test.verdict(p, seeds, [base]), gain=gain)
+    if said == (None, None):
+        return Verdict(Outcome.UNCLAIMED, gain, seeds, base)
+    return Verdict(Outcome.EQUIVALENT if gain.equivalent else Outcome.NOT_RESOLVED, gain, seeds, base)
+
+
+def _compared(gain: Gain, theirs: float | None, order: float | None) -> dict[str, str]:
+    """The gain of a row over the reference row, the paper's and ours, in cells."""
+    words = NOT_AVAILABLE if order is None else "better" if order > 0 else "worse"
+    said = words if theirs is None else f"{theirs:+.1f}"
+    difference = "" if theirs is None else f"{100 * gain.mean - theirs:+.1f}"
+    return dict(zip(COMPARED, (said, str(gain), difference), strict=True))
 
 
 def claimed_gain(row: str, base: str, paper: pd.DataFrame) -> tuple[float | None, float | None]:
@@ -130,7 +168,7 @@ def claimed_gain(row: str, base: str, paper: pd.DataFrame) -> tuple[float | None
 
 
 def gain_over(row: Row, base: Row) -> Gain:
-    """Paired gain of one row over another on the splits and seeds that both have."""
+    """Gain of one row over another on the splits and seeds that both have."""
     ours, theirs = hits(row), hits(base)
     splits = sorted(ours.keys() & theirs.keys())
     seeds = {split: min(len(ours[split]), len(theirs[split])) for split in splits}
@@ -150,14 +188,26 @@ def place(system: Sequence[Run]) -> tuple[int, int]:
 
 
 def chain(table: Table, parameters: Parameters) -> Result:
-    """Is each row of a ladder of the table better than the one before it? One line per step, with a verdict."""
+    """Is each row of a ladder of the table better than the one before it? One line per step, with a verdict.
+
+    The p-values are adjusted over all steps of the table. A step's power is for the difference of the paper's accuracies.
+    """
     rows = {row.label: row for row in table.rows}
+    paper = published(table.numbers, parameters.dataset)
+    top1 = paper[paper["metric"] == "top1"]  # a gain that is stated alone is over the reference row, not over a step's
+    steps = [step for ladder in table.ladders for step in itertools.pairwise(ladder)]
+    tests = []
+    for lower, upper in steps:
+        gain, (theirs, _) = gain_over(rows[upper], rows[lower]), claimed_gain(upper, lower, top1)
+        tests.append(Test((gain,), (power_for(gain, None if theirs is None else theirs / 100),)))
     lines = []
-    for lower, upper in (step for ladder in table.ladders for step in itertools.pairwise(ladder)):
-        gain, seeds = gain_over(rows[upper], rows[lower]), len(accuracy(rows[upper]))
-        verdict = Verdict(gain.outcome(+1), gain, seeds, lower)
-        cells = {"claim": f"{upper} is better than {lower}", "our gain [95 %]": str(gain), "seeds": str(seeds)}
-        lines.append(Line(cells | {"verdict": str(verdict), "tier": table.tier(parameters)}, (), verdict))
+    for (lower, upper), test, p in zip(steps, tests, holm([test.p for test in tests]), strict=True):
+        verdict = test.verdict(p, len(accuracy(rows[upper])), [lower])
+        cells = {
+            "claim": f"{upper} is better than {lower}", "our gain [95 %]": str(verdict.gain), "seeds": str(verdict.seeds),
+            "p (Holm)": verdict.p_text, "verdict": str(verdict), "tier": table.tier(parameters),
+        }  # fmt: skip
+        lines.append(Line(cells, (), verdict))
     return _result(table, parameters, f"{table.name}_claims", f"{table.title.rstrip('.')}: the claims.", lines)
 
 
@@ -171,8 +221,7 @@ def _result(table: Table, parameters: Parameters, name: str, title: str, lines: 
 
 def sentence(result: Result) -> str:
     """What the table shows, in one sentence drawn from its verdicts."""
-    judged = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.NOT_RESOLVED
-    parts = [f"{n} {outcome}" for outcome in judged if (n := result.outcomes.count(outcome))]
+    parts = [f"{n} {outcome}" for outcome in DECIDED if (n := result.outcomes.count(outcome))]
     if not parts:
         return "Nothing is claimed here that could be compared."
     return f"Of what is claimed here ({result.tier} tier): {', '.join(parts)}."

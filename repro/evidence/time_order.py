@@ -5,6 +5,7 @@ network that sees the frames of a clip without their order.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,8 +14,9 @@ from repro.config import Run
 from repro.data.embedded.videos import TIME_PAIRS
 from repro.errors import ReproError
 from repro.evidence import tables
+from repro.evidence.intervals import LEVEL, Gain, crossed
 from repro.evidence.results import Line, Result
-from repro.evidence.statistics import Gain, Outcome, Verdict, bootstrap
+from repro.evidence.statistics import Outcome, Test, Verdict, holm
 from repro.papers.table import Row, Table
 from repro.parameters import Parameters
 
@@ -46,22 +48,31 @@ def build(table: Table, parameters: Parameters, blind: Sequence[str]) -> Result:
     """One line per row: how often it prefers the right direction, in percent, over chance and over the row `table.against`.
 
     blind: labels of rows that see frames without their order; they are expected at chance. The verdict on the others is on
-    the claim that they are above chance and above `table.against`. Intervals are bootstraps over seeds and clips, 95 %.
+    the claim that they are above chance and above `table.against`. Intervals cover 95 %, unadjusted; the p-values of the
+    verdicts are adjusted over all rows.
     """
     found = {row.label: hits(row, parameters).astype(float) for row in table.rows}
+    shares = {label: crossed([right]) for label, right in found.items()}
+    gains = {label: crossed([right - found[table.against]]) for label, right in found.items()}
+    over_chance = {label: replace(share, mean=share.mean - CHANCE) for label, share in shares.items()}
+    tests = {k: Test((over_chance[k],) if k in blind else (over_chance[k], gains[k])) for k in found}
+    adjusted = dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
     lines = []
     for row in table.rows:
-        right = found[row.label]
-        share, gain = bootstrap([right]), bootstrap([right - found[table.against]])
-        verdict = _verdict(row.label in blind, share, gain, len(right), table.against)
-        mean, low, high = (100 * value for value in share)
+        k, gain, seeds = row.label, gains[row.label], len(found[row.label])
+        if k in blind:
+            outcome = Outcome.CONTRADICTED if adjusted[k] < LEVEL else Outcome.AT_CHANCE
+            verdict = Verdict(outcome, shares[k], seeds, p=adjusted[k])
+        else:
+            verdict = replace(tests[k].verdict(adjusted[k], seeds, [table.against] * 2), gain=gain)
         cells = {
             "row": row.label,
             "expected": "at chance" if row.label in blind else "above chance",
-            "right direction, % [95 %]": f"{mean:.1f} [{low:.1f}, {high:.1f}]",
+            "right direction, % [95 %]": in_percent(shares[k]),
             f"over {table.against} [95 %]": "" if row.label == table.against else str(gain),
             "top-1, all classes": f"{tables.accuracy(row).mean():.1f}",
-            "seeds": str(len(right)),
+            "seeds": str(seeds),
+            "p (Holm)": verdict.p_text,
             "verdict": str(verdict),
             "tier": parameters.tier,
         }
@@ -69,13 +80,11 @@ def build(table: Table, parameters: Parameters, blind: Sequence[str]) -> Result:
     return Result(
         table.name, table.paper, table.title, table.claim, parameters.tier, table.notebook,
         tables.command(table, parameters), tuple(lines),
-        ("right direction, % [95 %]", f"over {table.against} [95 %]", "top-1, all classes", "seeds"),
+        ("right direction, % [95 %]", f"over {table.against} [95 %]", "top-1, all classes", "seeds", "p (Holm)"),
     )  # fmt: skip
 
 
-def _verdict(blind: bool, share: Gain, gain: Gain, seeds: int, against: str) -> Verdict:
-    if blind:
-        outcome = Outcome.AT_CHANCE if share.low <= CHANCE <= share.high else Outcome.CONTRADICTED
-        return Verdict(outcome, share, seeds)
-    above = Gain(*(value - CHANCE for value in share)).outcome(+1)
-    return Verdict(above if above is not Outcome.SUPPORTED else gain.outcome(+1), gain, seeds, against)
+def in_percent(share: Gain) -> str:
+    """A share with its interval, cut to 0 to 100 %."""
+    mean = f"{100 * share.mean:.1f}"
+    return mean if share.se is None else f"{mean} [{100 * max(share.low, 0):.1f}, {100 * min(share.high, 1):.1f}]"

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from repro.evidence.statistics import bootstrap
+from repro.evidence.intervals import crossed
 from repro.figures.style import INK, OURS, PAPER, animation, colours, titled
 from repro.maps.cam import temporal_curve
 from repro.maps.measurements import Overlap
@@ -123,6 +123,6 @@ def shares_figure(found: Mapping[str, Mapping[str, Overlap]], title: str) -> Fig
 
 
 def _share(axes: Axes, place: float, shares: np.ndarray, marker: str, shade: str, face: str) -> None:
-    mean, low, high = (100 * value for value in bootstrap([shares]))
-    axes.plot([low, high], [place, place], color=shade, lw=1.3)
-    axes.plot([mean], [place], marker, ms=5.5, color=shade, mfc=face)
+    share = crossed([shares])
+    axes.plot([100 * max(share.low, 0), 100 * min(share.high, 1)], [place, place], color=shade, lw=1.3)
+    axes.plot([100 * share.mean], [place], marker, ms=5.5, color=shade, mfc=face)

@@ -10,8 +10,8 @@ from sklearn.metrics import confusion_matrix
 
 from repro.evidence import tables
 from repro.evidence import time_order as order
+from repro.evidence.intervals import crossed
 from repro.evidence.results import NOT_AVAILABLE, Result
-from repro.evidence.statistics import bootstrap
 from repro.figures.style import INK, OURS, PAPER, colour, colours, titled
 from repro.papers.table import Table
 from repro.parameters import Parameters
@@ -54,7 +54,7 @@ def _dots(axes: Axes, place: float, values: np.ndarray, shade: str) -> None:
 
 
 def streams_figure(table: Table, parameters: Parameters) -> Figure:
-    """Figure 4's bars: top-1 and top-5 of every stream, per split and their mean; lines: one standard deviation."""
+    """Figure 4's bars: top-1 and top-5 of every stream, per split and their mean; dots: seeds."""
     splits = list(parameters.splits)
     columns = [f"split {s}" for s in splits] + (["mean"] if len(splits) > 1 else [])
     figure = titled(9.5, 3.8, f"{table.title.rstrip('.')} ({parameters.where})")
@@ -63,15 +63,13 @@ def streams_figure(table: Table, parameters: Parameters) -> Figure:
             per_split = {split: 100 * each.mean(axis=1) for split, each in tables.hits(row, k).items()}
             values = [per_split[s] for s in splits] + ([tables.accuracy(row, k)] if len(splits) > 1 else [])
             x = np.arange(len(columns)) + (i - 1.5) * 0.19
-            spread = [v.std(ddof=1) if len(v) > 1 else 0 for v in values]
-            bars = axes.bar(
-                x, [v.mean() for v in values], 0.18, yerr=spread, color=colour(row.label), label=row.label,
-                error_kw={"lw": 1},
-            )  # fmt: skip
+            bars = axes.bar(x, [v.mean() for v in values], 0.18, color=colour(row.label), label=row.label)
+            for place, each in zip(x, values, strict=True):
+                axes.plot(np.full(len(each), place), each, "o", ms=3, mfc="white", mec=INK, mew=0.8)
             inside = {"label_type": "center", "rotation": 90, "color": "white", "fontweight": "bold"}
             axes.bar_label(bars, [f"{v.mean():.1f}" for v in values], fontsize=8, **inside)
         axes.set_xticks(range(len(columns)), columns)
-        axes.set(ylim=(0, 105), yticks=range(0, 101, 20), ylabel=f"top-{k}, %")
+        axes.set(ylim=(0, 105), yticks=range(0, 101, 20), ylabel=f"top-{k}, %; dots: seeds")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
@@ -180,8 +178,8 @@ def order_figure(table: Table, parameters: Parameters) -> Figure:
     axes = figure.subplots()
     for place, row in enumerate(table.rows):
         right = order.hits(row, parameters)
-        _, low, high = bootstrap([right.astype(float)])
-        axes.plot([100 * low, 100 * high], [place, place], color=INK, lw=1.4)
+        share = crossed([right.astype(float)])
+        axes.plot([100 * max(share.low, 0), 100 * min(share.high, 1)], [place, place], color=INK, lw=1.4)
         _dots(axes, place, 100 * right.mean(axis=1), colour(row.label))
     axes.axvline(100 * order.CHANCE, color=PAPER, lw=1.4, zorder=0)
     axes.set_yticks(range(len(table.rows)), [row.label for row in table.rows])

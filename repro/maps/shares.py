@@ -6,8 +6,9 @@ import numpy as np
 
 from repro.config import Run
 from repro.evidence import results
+from repro.evidence.intervals import Gain, crossed
 from repro.evidence.results import NOT_AVAILABLE, Line, Result
-from repro.evidence.statistics import Gain, Outcome, Verdict, bootstrap, together
+from repro.evidence.statistics import Outcome, Test, Verdict, holm
 from repro.maps import measurements
 from repro.maps.measurements import Overlap
 from repro.parameters import Parameters
@@ -21,10 +22,12 @@ def table(
 ) -> Result:
     """Two lines per system: over all test clips, and over those it classified correctly.
 
-    Shares in percent, differences in points with a 95 % bootstrap interval over seeds and clips. what: names the maps, in
-    the title. name, paper, notebook, command: as in `Result`.
+    Shares in percent, differences in points with a 95 % interval over seeds and clips, unadjusted. The p-values of the
+    verdicts are adjusted over the systems. what: names the maps, in the title. name, paper, notebook, command: as in
+    `Result`.
     """
-    lines = [_line(label, overlap, clips, parameters) for label, overlap in found.items() for clips in ("all", "right")]
+    judged = {clips: verdicts(found, clips) for clips in ("all", "right")}
+    lines = [_line(k, overlap, c, judged[c][k], parameters) for k, overlap in found.items() for c in judged]
     return Result(
         name, paper, f"How much of the map lies on the person ({what}).",
         "Ours: a trained network looks at the person, more than chance, than on the average person, than untrained.",
@@ -33,12 +36,10 @@ def table(
     )  # fmt: skip
 
 
-def _line(label: str, overlap: Overlap, clips: str, parameters: Parameters) -> Line:
-    trained = overlap.trained
-    chosen = trained.right if clips == "right" else np.ones_like(trained.right)
-    mean = bootstrap([np.where(chosen, trained.share, np.nan)]).mean
-    over = gains(overlap, chosen)
-    judged = verdict(over, len(trained.share))
+def _line(label: str, overlap: Overlap, clips: str, judged: Verdict, parameters: Parameters) -> Line:
+    trained, chosen = overlap.trained, _chosen(overlap, clips)
+    mean = crossed([np.where(chosen, trained.share, np.nan)]).mean
+    over = gains(overlap, clips)
     cells = {
         "system": label,
         "test clips": f"{clips}, {chosen.sum(axis=1).mean():.0f}",
@@ -46,26 +47,33 @@ def _line(label: str, overlap: Overlap, clips: str, parameters: Parameters) -> L
         "times chance": _number(mean / trained.chance[chosen].mean() if chosen.any() else np.nan, 2),
         **{f"over {BASELINES[name]} [95 %]": _points(gain) for name, gain in over.items()},
         "empty maps": str(np.isnan(trained.share[chosen]).sum()),
+        "p (Holm)": judged.p_text,
         "verdict": str(judged),
         "tier": parameters.tier,
     }
     return Line(cells, overlap.runs, judged)
 
 
-def gains(overlap: Overlap, chosen: np.ndarray) -> dict[str, Gain]:
-    """{baseline: the share minus the baseline's}, over the chosen clips, (S, N) bool."""
-    trained = overlap.trained
+def _chosen(overlap: Overlap, clips: str) -> np.ndarray:
+    """(S, N) bool: all clips, or those that the network classified correctly."""
+    return overlap.trained.right if clips == "right" else np.ones_like(overlap.trained.right)
+
+
+def gains(overlap: Overlap, clips: str = "all") -> dict[str, Gain]:
+    """{baseline: the share minus the baseline's}, over all clips, or over those classified correctly ("right")."""
+    trained, chosen = overlap.trained, _chosen(overlap, clips)
     share = np.where(chosen, trained.share, np.nan)
     others = zip(BASELINES, (trained.chance, trained.usual, overlap.untrained.share), strict=True)
-    return {name: bootstrap([share - other]) for name, other in others}
+    return {name: crossed([share - other]) for name, other in others}
 
 
-def verdict(over: Mapping[str, Gain], seeds: int) -> Verdict:
-    """On the claim that a share is above all of its baselines; with the smallest gain that has this outcome."""
-    each = {name: gain.outcome(+1) for name, gain in over.items()}
-    outcome = together(list(each.values()))
-    against = min((name for name in each if each[name] is outcome), key=lambda name: over[name].mean)
-    return Verdict(outcome, over[against], seeds, against)
+def verdicts(found: Mapping[str, Overlap], clips: str = "all") -> dict[str, Verdict]:
+    """{system: verdict} on the claim that its share is above all of its baselines; p-values adjusted over the systems."""
+    tests = {label: Test(tuple(gains(overlap, clips).values())) for label, overlap in found.items()}
+    adjusted = holm([test.p for test in tests.values()])
+    seeds = [len(overlap.trained.share) for overlap in found.values()]
+    names = list(BASELINES)
+    return {k: test.verdict(p, n, names) for (k, test), p, n in zip(tests.items(), adjusted, seeds, strict=True)}
 
 
 def save(result: Result, found: Mapping[str, Overlap], parameters: Parameters, runs: Sequence[Run]) -> Result:
@@ -84,16 +92,16 @@ def _points(gain: Gain) -> str:
 
 def sentence(found: Mapping[str, Overlap], what: str) -> str:
     """What the table shows over all test clips, as Markdown."""
-    lines, clear = [], []
+    lines, clear, judged = [], [], verdicts(found)
     for label, overlap in found.items():
-        share, area = 100 * bootstrap([overlap.trained.share]).mean, 100 * overlap.trained.chance.mean()
+        share, area = 100 * crossed([overlap.trained.share]).mean, 100 * overlap.trained.chance.mean()
         if np.isnan(share):
             lines.append(f"- {label}: every map is empty")
             continue
-        over = gains(overlap, np.ones_like(overlap.trained.right))
+        over = gains(overlap)
         points = ", ".join(f"{gain} over {name}" for name, gain in over.items())
         lines.append(f"- {label}: {share:.0f} % of the map on a person who fills {area:.0f} % of the clip ({points})")
-        clear += [label] * (verdict(over, len(overlap.trained.share)).outcome is Outcome.SUPPORTED)
+        clear += [label] * (judged[label].outcome is Outcome.SUPPORTED)
     return "\n".join(
         [
             f"**What it shows** ({what}). Clearly above all three baselines: {', '.join(clear) or 'none'}. A share above "

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from repro.config import Run
 from repro.parameters import Parameters
@@ -68,6 +69,7 @@ class Claim:
 
     source: where the paper says it; "implied" where no sentence says it outright.
     table: the function that plans the runs of the rows.
+    relation: what the first row of a pair is claimed to be; "not worse" allows it the margin of equivalence.
     """
 
     statement: str
@@ -75,6 +77,7 @@ class Claim:
     source: str
     table: Callable[[Parameters], Table]
     pairs: Pairs
+    relation: Literal["better", "not worse"] = "better"
 
 
 def unique(runs: Iterable[Run]) -> list[Run]:

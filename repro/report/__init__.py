@@ -17,23 +17,26 @@ def write(profile: str = "small") -> Path:
 
     Raises a ReproError that names the file where a table, a figure or a record cannot be read.
     """
-    from repro.report import page  # imports torch, jinja2 and Pillow, which `cost` does without
-
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
-    smoke = profile == "smoke"
-    target = paths.out() / "results" / ("smoke/index.html" if smoke else "index.html")
-    text = page.render(profile, ("smoke",) if smoke else COMMITTED, target.parent)
+    target = paths.out() / "results" / ("smoke/index.html" if profile == "smoke" else "index.html")
     with paths.atomic(target) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text(profile, target.parent), encoding="utf-8")
     return target
 
 
-def cost(name: str) -> str:
-    """The small profile's runs behind a notebook's tables, teachers included, and their processor time, from the records."""
-    notebook = notebooks.NOTEBOOKS[name]
-    parameters = Parameters(splits=notebook.splits)
-    planned = with_needs(run for plan in notebook.tables for run in plan(parameters).runs())
+def text(profile: str, folder: Path) -> str:
+    """The page of a profile for a file in `folder`."""
+    from repro.report import page  # imports torch, jinja2 and Pillow, which `cost` does without
+
+    return page.render(profile, ("smoke",) if profile == "smoke" else COMMITTED, folder)
+
+
+def cost(*names: str) -> str:
+    """The small profile's runs behind notebooks' tables, teachers included, and their processor time, from the records."""
+    chosen = [notebooks.NOTEBOOKS[name] for name in names]
+    tables = [plan(Parameters(splits=notebook.splits)) for notebook in chosen for plan in notebook.tables]
+    planned = with_needs(run for table in tables for run in table.runs())
     if not planned:
         return "no runs"
     seconds = [each for each in map(_seconds, planned) if each is not None]

@@ -17,7 +17,7 @@ from repro.papers import TITLES
 from repro.parameters import Parameters
 
 CLAIMS = "claims"  # the name of the table of verdicts, one for each folder of results
-NO_TABLES = ("records", "maps")  # folders beside those of the data sets
+NO_TABLES = ("records", "maps", "again")  # folders beside those of the data sets
 
 
 @dataclass(frozen=True)

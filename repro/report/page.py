@@ -10,7 +10,7 @@ from repro.evidence.results import Line
 from repro.evidence.statistics import Outcome
 from repro.models.tools.cost import published_models
 from repro.papers import TITLES
-from repro.report import evidence, grid, pictures, runs
+from repro.report import again, evidence, grid, pictures, runs
 from repro.report.evidence import Table
 from repro.report.grid import Cell, Grid
 from repro.report.links import link
@@ -24,9 +24,11 @@ TIERS = {
     "measured here": "times on the machine that made the table",
 }
 OUTCOMES = {
-    Outcome.SUPPORTED: "the 95 % interval of our gain is on the side that the paper claims",
-    Outcome.CONTRADICTED: "the interval is on the other side",
-    Outcome.NOT_RESOLVED: "the interval contains zero: this evidence cannot decide",
+    Outcome.SUPPORTED: "our gain is on the paper's side; its p, adjusted for all claims of the paper, is below 0.05",
+    Outcome.CONTRADICTED: "the same on the other side",
+    Outcome.EQUIVALENT: "the whole 95 % interval of our gain is within one point of zero",
+    Outcome.NOT_RESOLVED: "none of these: this evidence cannot decide",
+    Outcome.NOT_TESTABLE: "not resolved, and the power to find the paper's gain (2 points without a number) is under 50 %",
     Outcome.NOT_RUN: "no records; the command makes them",
 }
 FIRST = ("claim", "verdict")  # columns of the verdicts that fit on a phone
@@ -58,6 +60,7 @@ def render(profile: str, profiles: Sequence[str], folder: Path) -> str:
         figures=beside,
         others=[figure for figure in figures.values() if figure not in beside.values()],
         exact=exact,
+        again=again.section(profiles),
         notebooks=_notebooks(profile, folder),
     )
 

@@ -1,0 +1,1 @@
+"""Runs made again, perhaps on another machine: which ones, and whether they agree with the committed records."""
