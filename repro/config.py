@@ -19,10 +19,11 @@ from repro.errors import ReproError, require, unknown
 PROFILES = ("smoke", "small", "gpu", "paper")
 EMBEDDED = {
     "smoke": "smoke",
-    "small": "small",
+    "small": "small-2",
     "gpu": "large",
     "paper": "large",
 }  # profile: edition of the embedded set
+PRETEXT = "pretext"  # the edition that small networks are pretrained on
 DATASETS = (
     "synthetic", "ucf101", "hmdb51", "something_v1", "something_v2", "diving48", "kinetics400", "folder",
 )  # fmt: skip

@@ -57,7 +57,8 @@ def distillation(settings: config.Distillation, output: Output, labels: Tensor, 
     output, target: of student and teacher for the same B clips in the same order; logits (B, classes), features (B, D).
     labels: (B,) class indices.
 
-    Returns `loss`, `cross_entropy`, `feature` and `kl`. Raises ReproError for student and teacher of different widths.
+    Returns `loss`, `cross_entropy`, `feature`, `kl` and `imitation`. The last is R2 = 1 - MSE / variance of what the teacher
+    has, the variance over the clips of the batch: 1 for a copy, 0 for a student that gives the teacher's mean. Raises ReproError for student and teacher of different widths.
     """
     f_s, f_t = getattr(output, settings.on).float(), getattr(target, settings.on).detach().float()  # (B, D)
     if f_s.shape != f_t.shape:
@@ -67,7 +68,9 @@ def distillation(settings: config.Distillation, output: Output, labels: Tensor, 
     feature = feature_distance(f_s, f_t, settings.norm)
     kl = kl_divergence(f_s, f_t, settings.direction, settings.reduction)
     loss = labelled + settings.lambda1 * feature + settings.lambda2 * kl
-    return {"loss": loss, "cross_entropy": labelled, "feature": feature, "kl": kl}
+    variance = f_t.var(dim=0, correction=0).mean().clamp_min(1e-12)  # a batch of one clip has none
+    imitation = 1 - (f_s.detach() - f_t).square().mean() / variance
+    return {"loss": loss, "cross_entropy": labelled, "feature": feature, "kl": kl, "imitation": imitation}
 
 
 def feature_distance(f_s: Tensor, f_t: Tensor, norm: str) -> Tensor:

@@ -39,8 +39,8 @@ def fit(
     validation: needed by `select="best"` and by the plateau schedule, else may be None.
     say: receives one line of text per epoch.
 
-    The history has `loss`, the objective's terms and `clip_top1`, means over the epoch's steps, each computed before the
-    step's update; `lr`, the optimiser's rate after the last step, which with "onecycle" is already that of the next step;
+    The history has `loss`, the objective's terms, `clip_top1` and, with a bound on the gradient, `clipped`, the share of
+    steps at which the bound acted. They are means over the epoch's steps, each computed before the step's update; `lr`, the optimiser's rate after the last step, which with "onecycle" is already that of the next step;
     and, with a validation part, `val_loss` and `val_top1` after the epoch. With `select="best"` the model ends with the
     weights of the epoch that had the lowest `val_loss`.
 
@@ -142,11 +142,11 @@ class Training:
             raise ReproError(f"{where}: the loss is not finite ({values}); {remedy}")
         self.fabric_optimiser.zero_grad()
         fabric.backward(terms["loss"])
-        if opt.clip_gradient:
-            limit = opt.clip_gradient
+        if limit := opt.clip_gradient:
             norm = fabric.clip_gradients(self.network, self.fabric_optimiser, max_norm=limit, error_if_nonfinite=False)
             if not torch.isfinite(norm):
                 raise ReproError(f"{where}: the gradient is not finite")
+            terms["clipped"] = (norm > limit).float()
         self.fabric_optimiser.step()
         if opt.schedule == "onecycle":
             self.schedule.step()

@@ -70,7 +70,7 @@ def data_root(data: Data) -> Path:
     """The folder of the files of a run's data set."""
     if data.root:
         return Path(data.root)
-    edition = f"-{data.source}" if data.dataset == "synthetic" and data.source != "small" else ""
+    edition = f"-{data.source}" if data.dataset == "synthetic" else ""
     return paths.data() / f"{data.dataset}{edition}"
 
 

@@ -4,10 +4,11 @@ Everything here is arithmetic on values: no file is read, no device is asked.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from repro.config import DIRECTED, Data, Run
+from repro.config import DIRECTED, PRETEXT, Data, Run
 from repro.errors import Unavailable
 from repro.papers.table import Row
 from repro.parameters import Parameters
@@ -41,6 +42,20 @@ def pretrained(parameters: Parameters, modality: str, lr: float, wanted: str = "
             f"the published protocol starts from {wanted}: give its file as pretrained_{stream}, or choose another profile"
         )
     return {"lr": lr, "init": Path(file).name, "init_file": file} if file else {}
+
+
+def start(parameters: Parameters, presets: Presets, plain: Run) -> Run | None:
+    """The run that a small network on the embedded set starts from, as the papers' networks start from public weights.
+
+    plain: the run of the network without the paper's modules. It trains on the pretext edition: the same generator, other
+    movements. All seeds start from the same network. None for profiles and data sets that start from scratch or a file.
+    """
+    settings = preset(parameters, presets).get("pretext")
+    if settings is None or plain.optimisation.init:
+        return None
+    data = replace(plain.data, source=PRETEXT, split=1, train_per_class=0, **settings["data"])
+    optimisation = replace(plain.optimisation, **settings["optimisation"])
+    return replace(plain, seed=0, data=data, optimisation=optimisation)
 
 
 def precision(parameters: Parameters) -> str:

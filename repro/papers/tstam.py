@@ -17,6 +17,7 @@ text states: gains where it gives them, else which row is better. How we read it
 - Public weights start both streams: ImageNet's for RGB, and the same, averaged over RGB, for flow (cross-modality).
 """
 
+from dataclasses import replace
 from typing import Any
 
 from repro.config import CrossEntropy, Model, Optimisation, Run
@@ -42,10 +43,11 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "optimisation": {"epochs": 1, **ONECYCLE},
     },
     "small": {
-        "data": {**TSN, **SMALL_CLIPS, "crops": "ten", "test_frames": 8},
+        "data": {**TSN, **SMALL_CLIPS, "crops": "ten", "test_frames": 8, "val_fraction": 0.0, "train_per_class": 12},
         "model": SMALL,
         "attention": {"embedding": 64},
-        "optimisation": {"epochs": 10, **ONECYCLE},
+        "optimisation": {"epochs": 40, **ONECYCLE, "lr": 0.05},
+        "pretext": {"data": {"frames": 3}, "optimisation": {"epochs": 12, "lr": 0.1}},
     },
     "small real": {
         "data": {
@@ -85,10 +87,12 @@ def _run(
     data, model, optimisation = PAPER_STREAMS[modality] if parameters.profile == "paper" else ({}, {}, {})
     start = recipes.pretrained(parameters, modality, preset["optimisation"]["lr"], "a public BN-Inception of ImageNet")
     clips = recipes.clips(parameters, split, modality, **{**preset["data"], **data, "frames": segments})
-    return Run(
-        parameters.profile, seed, clips, Model(network, {**preset["model"], **model, **more}), CrossEntropy(),
+    plain = Run(
+        parameters.profile, seed, clips, Model("tsn", {**preset["model"], **model}), CrossEntropy(),
         Optimisation(**{**preset["optimisation"], **optimisation, **start}), recipes.precision(parameters),
     )  # fmt: skip
+    network = Model(network, {**preset["model"], **model, **more})
+    return replace(plain, model=network, start=recipes.start(parameters, PRESETS, plain))
 
 
 def stream(

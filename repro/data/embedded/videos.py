@@ -64,13 +64,13 @@ class Synthetic:
     sources: Count = 24  # in each pool; a split trains on two thirds of one pool and tests on a third of the other
     train: Count = 72  # clips per class in the training pool
     test: Count = 288  # clips per class in the test pool
-    frames: Count = 24  # in the shortest clip; the longest have a quarter more
+    frames: Count = 18  # in the shortest clip; the longest have a quarter more
     side: Count = 48  # short side in pixels; the long one is 4/3 of it
-    bias: float = 0.5  # probability that a training clip has its class's palette and object
+    bias: float = 0.7  # probability that a training clip has its class's palette and object
     action: float = 0.6  # least share of the frames in which the person moves
-    smallest: float = 0.6  # stature of the smallest person, of the short side; the largest has 0.92
-    distractors: float = 0.5  # probability of a second, smaller person who does something else
-    pan: float = 0.01  # fastest pan of the camera, of the short side per frame
+    smallest: float = 0.7  # stature of the smallest person, of the short side; the largest has 0.92
+    distractors: float = 0.3  # probability of a second, smaller person who does something else
+    pan: float = 0.005  # fastest pan of the camera, of the short side per frame
 
     def __post_init__(self):
         for name in self.classes:
@@ -95,15 +95,12 @@ class Synthetic:
             require(holds, f"Synthetic.{name}", getattr(self, name), rule)
 
 
-EDITIONS = {  # by `Data.source`; the large one is for networks that take 16 frames of 112 pixels
-    "smoke": Synthetic(sources=6, train=6, test=6),
-    "small": Synthetic(seed=2),
-    "development": Synthetic(seed=1),
-    "pretext": Synthetic(seed=3, classes=PRETEXT, train=144, test=24, frames=18, bias=0.0, distractors=0.3, smallest=0.7, pan=0.005),
-    "d1": Synthetic(seed=1, test=96, bias=0.3, distractors=0.3, smallest=0.75, pan=0.005),
-    "d2": Synthetic(seed=1, test=96, bias=0.0, distractors=0.5, smallest=0.6, pan=0.01),
-    "d3": Synthetic(seed=1, test=96, frames=18, bias=0.3, distractors=0.3, smallest=0.7, pan=0.005),
-    "large": Synthetic(seed=2, frames=40, side=96),
+EDITIONS = {  # by `Data.source`
+    "smoke": Synthetic(sources=6, train=6, test=6, frames=10),
+    "small-2": Synthetic(seed=2),
+    "development": Synthetic(seed=1),  # recipes and difficulty are settled here; its numbers are not shown as results
+    "pretext": Synthetic(seed=3, classes=PRETEXT, train=144, test=24, bias=0.0),
+    "large": Synthetic(seed=2, frames=40, side=96),  # for networks that take 16 frames of 112 pixels
 }
 
 
@@ -236,7 +233,7 @@ def is_complete(root: Path) -> bool:
     return marker.exists() and bool(json.loads(marker.read_text())["sha256"])
 
 
-def write(root: Path | str, options: Synthetic = EDITIONS["small"], jobs: int = 1) -> Path:
+def write(root: Path | str, options: Synthetic = EDITIONS["small-2"], jobs: int = 1) -> Path:
     """Writes HMDB51's layout below `root`, which it returns.
 
     Files: hmdb51_org/<class>/*.avi, testTrainMulti_7030_splits/<class>_test_split{1,2,3}.txt, and synthetic.json with
