@@ -174,9 +174,16 @@ class Run:
             require(self.data.modality == "rgb+flow", "the input of two streams", self.data.modality, "'rgb+flow'")
         self._check_teacher()
         if self.start is not None:
-            require(not self.optimisation.init, "Optimisation.init", self.optimisation.init, "empty where a run is the start")
+            require(
+                not self.optimisation.init,
+                "Optimisation.init",
+                self.optimisation.init,
+                "empty where a run is the start",
+            )
             inputs = self.data.modality.split("+")
-            require(self.start.data.modality in inputs, "the start's input", self.start.data.modality, f"one of {inputs}")
+            require(
+                self.start.data.modality in inputs, "the start's input", self.start.data.modality, f"one of {inputs}"
+            )
 
     def _check_teacher(self) -> None:
         if isinstance(self.objective, Distillation) != (self.teacher is not None):
@@ -185,7 +192,8 @@ class Run:
                 "distillation needs a teacher, and no other objective has one"
             )
         if self.teacher is not None:
-            require(self.teacher.data.modality == "flow", "the teacher's input", self.teacher.data.modality, "'flow'")
+            taught_by = self.teacher.data.modality
+            require(taught_by in ("flow", "rgb"), "the teacher's input", taught_by, "'flow', or 'rgb' for a control")
             require(self.data.modality == "rgb", "the student's input", self.data.modality, "'rgb'")
             same = dataclasses.replace(self.teacher.data, modality=self.data.modality)
             if same != self.data:

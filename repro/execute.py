@@ -61,10 +61,7 @@ def missing(runs: Sequence[Run], fresh: bool = False, weights: bool = False) -> 
 
 def prepare_clips(runs: Sequence[Run], jobs: int = -1) -> None:
     """Decodes every clip of the runs, computes its flow and stores both; the embedded set is drawn first."""
-    different = {
-        (_clips(run.data), recipe_of(run.data)): run.data
-        for run in runs
-    }
+    different = {(_clips(run.data), recipe_of(run.data)): run.data for run in runs}
     for data in different.values():
         prepared(data, jobs)
 

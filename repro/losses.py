@@ -57,8 +57,9 @@ def distillation(settings: config.Distillation, output: Output, labels: Tensor, 
     output, target: of student and teacher for the same B clips in the same order; logits (B, classes), features (B, D).
     labels: (B,) class indices.
 
-    Returns `loss`, `cross_entropy`, `feature`, `kl` and `imitation`. The last is R2 = 1 - MSE / variance of what the teacher
-    has, the variance over the clips of the batch: 1 for a copy, 0 for a student that gives the teacher's mean. Raises ReproError for student and teacher of different widths.
+    Returns `loss`, `cross_entropy`, `feature`, `kl` and `imitation`. The last is R2 = 1 - MSE / variance of the teacher's
+    values over the clips of the batch: 1 for a copy, 0 for a student that gives the teacher's mean. Raises ReproError for
+    student and teacher of different widths.
     """
     f_s, f_t = getattr(output, settings.on).float(), getattr(target, settings.on).detach().float()  # (B, D)
     if f_s.shape != f_t.shape:

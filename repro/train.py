@@ -40,9 +40,10 @@ def fit(
     say: receives one line of text per epoch.
 
     The history has `loss`, the objective's terms, `clip_top1` and, with a bound on the gradient, `clipped`, the share of
-    steps at which the bound acted. They are means over the epoch's steps, each computed before the step's update; `lr`, the optimiser's rate after the last step, which with "onecycle" is already that of the next step;
-    and, with a validation part, `val_loss` and `val_top1` after the epoch. With `select="best"` the model ends with the
-    weights of the epoch that had the lowest `val_loss`.
+    steps at which the bound acted. They are means over the epoch's steps, each computed before the step's update. `lr` is
+    the optimiser's rate after the last step, which with "onecycle" is already that of the next step. With a validation part
+    there are `val_loss` and `val_top1` after the epoch. With `select="best"` the model ends with the weights of the epoch
+    that had the lowest `val_loss`.
 
     Raises ReproError for a loss or a gradient that is not finite, naming run, epoch and step.
     """

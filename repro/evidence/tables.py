@@ -63,9 +63,18 @@ def hits(row: Row, k: int = 1) -> dict[int, np.ndarray]:
     """{split: (S, N) bool}: for each of S seeds, which of the N test videos are right at top-k."""
     found: dict[int, list[np.ndarray]] = {}
     for system in row.systems:
-        right = metrics.correct(*probabilities(system, row.shares), k)
+        right = planted(metrics.correct(*probabilities(system, row.shares), k), row.planted, system[0].seed)
         found.setdefault(system[0].data.split, []).append(right)
     return {split: np.stack(each) for split, each in found.items()}
+
+
+def planted(right: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """(N,) hits with `share` of all N videos turned from wrong to right, as many as there are; `seed` draws which."""
+    wrong = np.flatnonzero(~right)
+    turned = np.random.default_rng(seed).permutation(wrong)[: round(share * len(right))]
+    found = right.copy()
+    found[turned] = True
+    return found
 
 
 def accuracy(row: Row, k: int = 1) -> np.ndarray:

@@ -54,22 +54,28 @@ def _dots(axes: Axes, place: float, values: np.ndarray, shade: str) -> None:
 
 
 def streams_figure(table: Table, parameters: Parameters) -> Figure:
-    """Figure 4's bars: top-1 and top-5 of every stream, per split and their mean; dots: seeds."""
+    """Figure 4's bars for every stream: the mean of top-1 and top-5, which its text says it shows, and each of the two.
+
+    One group of bars per split and, with several, their mean. Dots: seeds.
+    """
     splits = list(parameters.splits)
     columns = [f"split {s}" for s in splits] + (["mean"] if len(splits) > 1 else [])
-    figure = titled(9.5, 3.8, f"{table.title.rstrip('.')} ({parameters.where})")
-    for axes, k in zip(figure.subplots(1, 2), (1, 5), strict=True):
+    figure = titled(12, 3.8, f"{table.title.rstrip('.')} ({parameters.where})")
+    panels = {"mean of top-1 and top-5": (1, 5), "top-1": (1,), "top-5": (5,)}
+    for axes, (name, ks) in zip(figure.subplots(1, 3), panels.items(), strict=True):
         for i, row in enumerate(table.rows):
-            per_split = {split: 100 * each.mean(axis=1) for split, each in tables.hits(row, k).items()}
-            values = [per_split[s] for s in splits] + ([tables.accuracy(row, k)] if len(splits) > 1 else [])
-            x = np.arange(len(columns)) + (i - 1.5) * 0.19
-            bars = axes.bar(x, [v.mean() for v in values], 0.18, color=colour(row.label), label=row.label)
+            found = [tables.hits(row, k) for k in ks]
+            values = [100 * np.mean([each[split].mean(axis=1) for each in found], axis=0) for split in splits]
+            values += [np.mean([tables.accuracy(row, k) for k in ks], axis=0)] if len(splits) > 1 else []
+            x = np.arange(len(columns)) + (i - (len(table.rows) - 1) / 2) * 0.8 / len(table.rows)
+            style = {"color": colour(row.label), "hatch": "//" if "," in row.label else "", "label": row.label}
+            bars = axes.bar(x, [v.mean() for v in values], 0.75 / len(table.rows), **style)
             for place, each in zip(x, values, strict=True):
                 axes.plot(np.full(len(each), place), each, "o", ms=3, mfc="white", mec=INK, mew=0.8)
             inside = {"label_type": "center", "rotation": 90, "color": "white", "fontweight": "bold"}
             axes.bar_label(bars, [f"{v.mean():.1f}" for v in values], fontsize=8, **inside)
         axes.set_xticks(range(len(columns)), columns)
-        axes.set(ylim=(0, 105), yticks=range(0, 101, 20), ylabel=f"top-{k}, %; dots: seeds")
+        axes.set(ylim=(0, 105), yticks=range(0, 101, 20), ylabel=f"{name}, %; dots: seeds")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 

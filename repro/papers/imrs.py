@@ -146,6 +146,7 @@ def streams(parameters: Parameters) -> Table:
         "RGB": lambda split, seed: [single(parameters, split, seed)],
         "Flow": lambda split, seed: [single(parameters, split, seed, "flow")],
         "IMRS": lambda split, seed: [student(parameters, split, seed)],
+        "IMRS, (50, 0)": lambda split, seed: [student(parameters, split, seed, 50, 0)],
         "RGB+Flow": lambda split, seed: [single(parameters, split, seed), single(parameters, split, seed, "flow")],
     })  # fmt: skip
     split = "mean" if len(parameters.splits) == 3 else "1"
@@ -179,6 +180,8 @@ CLAIMS = (
           streams, beats("IMRS", "RGB")),
     Claim("The student is better than the flow stream, its teacher.", "IMRS", "abstract; section 4.4",
           streams, beats("IMRS", "Flow")),
+    Claim("With MARS's weights, (50, 0), the student is better than the RGB stream.", "IMRS", "section 2.3, implied",
+          streams, beats("IMRS, (50, 0)", "RGB")),
     Claim("The student, without flow at test, keeps up with two streams (at most 1 point worse).", "IMRS", "section 1",
           streams, beats("IMRS", "RGB+Flow"), "not worse"),
     Claim("(50, 200) are better weights of the distillation terms than the other pairs.", "IMRS", "section 4.3.2, Table 4",

@@ -18,12 +18,14 @@ class Row:
     systems: one entry per split and seed, the runs whose probabilities are averaged (often a single run).
     shares: the weight of each run of a system; empty: equal.
     weighted: in a mean over splits, each split counts by its number of test videos.
+    planted: share of the test videos that count as right although they are not, drawn for each run: a control's effect.
     """
 
     label: str
     systems: tuple[tuple[Run, ...], ...]
     shares: tuple[float, ...] = ()
     weighted: bool = False
+    planted: float = 0.0
 
     @property
     def runs(self) -> list[Run]:

@@ -77,7 +77,10 @@ def _pretext_move(program: str, u: float, swing: float, held: tuple[float, float
     if program == "hop":
         return {"y": -0.14 * abs(swing)}
     if program == "jack":
-        return {"arms": ((20 + 130 * spread, 20 + 140 * spread),) * 2, "legs": ((4 + 22 * spread, 2 + 22 * spread),) * 2}
+        return {
+            "arms": ((20 + 130 * spread, 20 + 140 * spread),) * 2,
+            "legs": ((4 + 22 * spread, 2 + 22 * spread),) * 2,
+        }
     if program == "squat":
         return _bent(55 * spread)
     what, side = program.split("_")

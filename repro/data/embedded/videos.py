@@ -147,16 +147,18 @@ def _scene(name: str, options: Synthetic, index: int, pool: str, rng: np.random.
     grey = backdrop(look, (round(1.35 * size[1]), round(1.35 * size[0])))[:, :: rng.choice((-1, 1))]
     picture = ramp[(255 * grey).astype(np.uint8)]
     middle = np.array(picture.shape[1::-1]) / 2
-    thing(picture, palette, hue, middle + rng.uniform((-0.35, 0.05), (0.35, 0.3)) * size, rng.uniform(0.07, 0.12) * large)
+    thing(
+        picture, palette, hue, middle + rng.uniform((-0.35, 0.05), (0.35, 0.3)) * size, rng.uniform(0.07, 0.12) * large
+    )
     corner = rng.uniform(-0.1, 0.1, 2) * size - middle
     stature = rng.uniform(options.smallest, 0.92) * large
     pelvis = rng.uniform((-0.13, 0.03), (0.13, 0.09)) * size
     actor = (poses(_FORWARD.get(name, name), count, rng, options.action), wears, stature, pelvis)
     if rng.random() >= options.distractors:
         return _Scene(picture, corner, (actor,))
-    beside = pelvis + (rng.choice((-1, 1)) * rng.uniform(0.25, 0.4) * size[0], rng.uniform(-0.1, 0) * size[1])
+    aside = np.array((rng.choice((-1, 1)) * rng.uniform(0.25, 0.4), rng.uniform(-0.1, 0)))
     moves = poses(PROGRAMS[rng.integers(len(PROGRAMS))], count, rng, options.action)
-    other = (moves, clothes(rng.random(), rng), rng.uniform(0.45, 0.65) * stature, beside)
+    other = (moves, clothes(rng.random(), rng), rng.uniform(0.45, 0.65) * stature, pelvis + aside * size)
     return _Scene(picture, corner, (other, actor))
 
 

@@ -1,0 +1,80 @@
+"""Controls, ours: comparisons whose answer is known or must be known before the claims about IMRS can be read.
+
+- Null: the same network trained twice, from other seeds. A design that finds a difference here finds differences anywhere.
+- Planted: the same again, with two points more. A design that misses it misses the papers' gains.
+- A student taught by another RGB network: does flow teach, or does any teacher?
+- The streams over the number of training videos per class: where is flow ahead, and where does it teach?
+"""
+
+from dataclasses import replace
+
+from repro.config import Run
+from repro.errors import Unavailable
+from repro.papers import imrs, recipes
+from repro.papers.table import Claim, Table, beats
+from repro.parameters import Parameters
+
+OTHER = 100  # added to a seed: the same network, trained once more
+PLANTED = 0.02  # share of the test videos that count as right although the network is wrong
+VIDEOS = (6, 12, 24, 48)  # training videos of each class
+
+
+def table(parameters: Parameters) -> Table:
+    """Null control, planted effect, and the student of another RGB network."""
+    rows = recipes.rows(
+        parameters,
+        {
+            "RGB": lambda split, seed: [imrs.single(parameters, split, seed)],
+            "RGB, other seeds": lambda split, seed: [imrs.single(parameters, split, OTHER + seed)],
+            "RGB, other seeds, two points planted": lambda split, seed: [imrs.single(parameters, split, OTHER + seed)],
+            "taught by RGB": lambda split, seed: [rgb_taught(parameters, split, seed)],
+            "taught by flow (IMRS)": lambda split, seed: [imrs.student(parameters, split, seed)],
+        },
+    )
+    rows = tuple(replace(row, planted=PLANTED) if row.label.endswith("planted") else row for row in rows)
+    return Table(
+        "controls", "", "Controls: the same network twice, two points planted, and a student taught by RGB.",
+        "Ours: other seeds make no difference, two planted points are found, and an RGB teacher teaches less than flow.",
+        "RGB", rows, ("controls", "controls", "1"), "controls",
+        ladders=(("taught by RGB", "taught by flow (IMRS)"),),
+    )  # fmt: skip
+
+
+def rgb_taught(parameters: Parameters, split: int, seed: int) -> Run:
+    """The student of eq. (8) with an RGB network of another seed as its teacher."""
+    return replace(imrs.student(parameters, split, seed), teacher=imrs.single(parameters, split, OTHER + seed))
+
+
+def curve(parameters: Parameters) -> Table:
+    """Figure 4's streams with 6 to 48 training videos per class, all trained for about as many steps."""
+    if parameters.profile != "small" or parameters.dataset != "synthetic":
+        raise Unavailable("the number of training videos is varied in the small profile on the embedded set alone")
+    systems = {}
+    for videos in VIDEOS:
+        systems |= {
+            f"RGB, {videos}": lambda split, seed, n=videos: [fewer(imrs.single(parameters, split, seed), n)],
+            f"Flow, {videos}": lambda split, seed, n=videos: [fewer(imrs.single(parameters, split, seed, "flow"), n)],
+            f"IMRS, {videos}": lambda split, seed, n=videos: [fewer(imrs.student(parameters, split, seed), n)],
+        }
+    return Table(
+        "controls_videos", "", "The streams of IMRS over the number of training videos per class.",
+        "Ours: where videos are few, flow is ahead of RGB and the student gains from it.",
+        "RGB, 12", recipes.rows(parameters, systems), ("", "", ""), "controls",
+        ladders=tuple((f"RGB, {n}", f"IMRS, {n}") for n in VIDEOS),
+    )  # fmt: skip
+
+
+def fewer(run: Run, videos: int) -> Run:
+    """The run with another number of training videos per class, and its teacher alike; the number of steps stays."""
+    epochs = round(run.optimisation.epochs * run.data.train_per_class / videos)
+    return replace(
+        run, data=replace(run.data, train_per_class=videos), optimisation=replace(run.optimisation, epochs=epochs),
+        teacher=None if run.teacher is None else fewer(run.teacher, videos),
+    )  # fmt: skip
+
+
+CLAIMS = (
+    Claim("Two planted points are found.", "ours", "planted", table, beats("RGB, other seeds, two points planted", "RGB")),
+    Claim("Flow teaches more than another RGB network.", "ours", "control", table,
+          beats("taught by flow (IMRS)", "taught by RGB")),
+)  # fmt: skip
