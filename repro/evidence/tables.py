@@ -6,6 +6,7 @@ A table never trains: it reads the records that are there.
 import dataclasses
 import functools
 import itertools
+import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,10 +24,10 @@ from repro.papers.table import Row, Table
 from repro.parameters import Parameters
 
 NUMBERS = Path(papers.__file__).parent / "numbers"
-NUMERIC = frozenset(
-    {"paper", "ours", "top-5", "seeds", "seed SD", "paper's gain", "our gain [95 %]", "difference", "p (Holm)"}
-)
-
+NUMERIC = (
+    "paper", "ours", "top-5", "seeds", "seed SD", "training", "imitation", "paper's gain", "our gain [95 %]", "difference",
+    "p (Holm)",
+)  # fmt: skip
 COMPARED = "paper's gain", "our gain [95 %]", "difference"  # columns
 
 
@@ -91,8 +92,20 @@ def seed_sd(row: Row) -> float | None:
     return 100 * float(np.sqrt(np.mean(variances))) if variances else None
 
 
+def at_the_end(row: Row, name: str) -> float:
+    """A value of the training history, over the last tenth of the epochs and all runs that have it; NaN without any."""
+    found = []
+    for run in {run.id: run for run in row.runs}.values():
+        history = records.get(run).history
+        found += [epoch[name] for epoch in history[-max(len(history) // 10, 1) :] if name in epoch]
+    return float(np.mean(found)) if found else math.nan
+
+
 def build(table: Table, parameters: Parameters) -> Result:
     """One line per row. Percentages; gains and differences in points, against the row `table.against`.
+
+    training: top-1 of the training clips over the last tenth of the epochs, which says how trained the row is.
+    imitation: of a student, R2 of the teacher's features over the same epochs (`repro.losses.distillation`).
 
     difference is our gain minus the paper's: on other data than the paper's, gains can be compared and accuracies
     cannot. The verdict is on the sign of the paper's gain, by p-values adjusted over the rows of which the paper claims
@@ -133,7 +146,8 @@ def _measured(row: Row, paper: pd.DataFrame, classes: int) -> dict[str, str]:
         "top-5": f"{accuracy(row, 5).mean():.1f}" if classes > 5 else NOT_AVAILABLE,
         "seeds": str(len(ours)),
         "seed SD": "" if (spread := seed_sd(row)) is None else f"{spread:.1f}",
-    }
+        "training": f"{100 * at_the_end(row, 'clip_top1'):.0f}",
+    } | ({} if np.isnan(r2 := at_the_end(row, "imitation")) else {"imitation": f"{r2:.2f}"})
 
 
 def _sign(theirs: float | None, order: float | None) -> float | None:

@@ -1,0 +1,43 @@
+"""Convergence, ours: is each system trained to its end? Its recipe beside the same with twice the epochs.
+
+Both are tested on the development edition of the embedded videos, where the recipes were settled. No number of it enters a
+claim.
+"""
+
+from dataclasses import replace
+
+from repro.config import Run
+from repro.errors import Unavailable
+from repro.papers.systems import SYSTEMS
+from repro.papers.table import Row, Table
+from repro.parameters import Parameters
+
+TWICE = ", twice the epochs"
+
+
+def table(parameters: Parameters) -> Table:
+    """One row per system and one with twice the epochs. Unavailable outside of the small profile on the embedded videos."""
+    if parameters.profile != "small" or parameters.dataset != "synthetic":
+        raise Unavailable("convergence is measured in the small profile on the embedded videos alone")
+    rows: list[Row] = []
+    for name, (plan, label) in SYSTEMS.items():
+        (row,) = (row for row in plan(parameters).rows if row.label == label)
+        rows += [_changed(row, name, 1), _changed(row, name + TWICE, 2)]
+    return Table(
+        "convergence", "", "Convergence: every system with its recipe and with twice the epochs, on development videos.",
+        "Ours: twice the epochs change no system by more than a point.",
+        "3D ResNeXt-101", tuple(rows), ("", "", ""), "controls",
+        ladders=tuple((name, name + TWICE) for name in SYSTEMS),
+    )  # fmt: skip
+
+
+def _changed(row: Row, label: str, times: int) -> Row:
+    return replace(row, label=label, systems=tuple(tuple(_longer(run, times) for run in each) for each in row.systems))
+
+
+def _longer(run: Run, times: int) -> Run:
+    return replace(
+        run, data=replace(run.data, source="development"),
+        optimisation=replace(run.optimisation, epochs=times * run.optimisation.epochs),
+        teacher=None if run.teacher is None else _longer(run.teacher, times),
+    )  # fmt: skip
