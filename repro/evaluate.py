@@ -76,15 +76,15 @@ def predict(
 
 
 def measure(scores: Scores) -> tuple[np.ndarray, dict]:
-    """What a record keeps: video scores (N, K) as float16, and metrics as fractions in [0, 1].
+    """What a record keeps: log-probabilities of the videos (N, K) by `metrics.rounded`, and metrics as fractions in [0, 1].
 
-    All metrics but `clip_top1` are computed from the float16 scores, so a reader of the record gets the same numbers.
-    Raises ReproError for scores that are not finite or do not fit into float16.
+    All metrics but `clip_top1` are computed from what is kept, so a reader of the record gets the same numbers.
+    Raises ReproError for scores that are not finite.
     """
-    with np.errstate(over="ignore"):
-        videos = scores.videos().astype(np.float16)
+    videos = scores.videos()
     if not np.isfinite(videos).all():
-        raise ReproError("the test scores are not finite, or too large for float16: the training diverged")
+        raise ReproError("the test scores are not finite: the training diverged")
+    videos = metrics.rounded(videos)
     found = {
         "clip_top1": scores.clip_top1(),
         "video_top1": metrics.top(videos, scores.labels),

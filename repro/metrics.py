@@ -5,6 +5,8 @@ An empty input is an error, so no accuracy is ever NaN.
 
 import numpy as np
 
+STEPS = 16  # of a stored score, per unit: a step is 6 % of a probability
+
 from repro.errors import ReproError
 
 
@@ -39,3 +41,17 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     """(N, K) logits to (N, K) float64 probabilities."""
     e = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
+
+
+def rounded(scores: np.ndarray) -> np.ndarray:
+    """The log-softmax of scores (N, K), float16, in steps of 1 / `STEPS`, and at least -60.
+
+    The class with the highest score stays the only one in first place: rounding decides no top-1.
+    """
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    steps = np.rint(np.maximum(logs, -60) * STEPS)
+    rows, first = np.arange(len(steps)), scores.argmax(axis=1)
+    tied = (steps == steps.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    steps[rows[tied], first[tied]] += 1
+    return (steps / STEPS).astype(np.float16)

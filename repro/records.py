@@ -10,6 +10,7 @@ import base64
 import dataclasses
 import functools
 import json
+import lzma
 import platform
 import subprocess
 import zlib
@@ -25,6 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from repro import paths
 from repro.config import Run
 from repro.errors import ReproError
+from repro.metrics import STEPS
 
 CPUINFO = Path("/proc/cpuinfo")  # Linux alone has it
 RUN = TypeAdapter(Run)
@@ -37,7 +39,7 @@ class Record:
 
     config: the run's content (`config.content`), the teacher's included.
     history: one dict per epoch. metrics: fractions in [0, 1].
-    scores: (N, K) float16 mean logits of each test video; labels: (N,) ints; clips: N names; classes: K names.
+    scores: (N, K) float16 log-probabilities of each test video, in steps of 1 / `metrics.STEPS`; labels: (N,) ints; clips: N names; classes: K names.
     catalog: id of the table of clips that the run saw. excluded: clips left out because their files were missing.
     start: sha256 of the public checkpoint it started from, or empty.
     provenance: versions, machine (processor, instruction set, threads, device), git state, seconds, date: what may differ
@@ -154,11 +156,13 @@ def equal(one: Record, other: Record) -> bool:
 
 
 def write(record: Record, path: Path) -> None:
-    """Writes a record, atomically; the history with six digits."""
-    plain = asdict(record) | {"scores": encode(record.scores), "clips": pack_names(record.clips)}
-    plain["history"] = [
-        {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in e.items()} for e in plain["history"]
-    ]
+    """Writes a record, atomically; the history by column, with six digits."""
+    plain = asdict(record) | {"scores": encode(record.scores), "clips": pack(record.clips)}
+    plain["labels"] = pack([str(label) for label in record.labels])
+    plain["history"] = {
+        name: [float(f"{e[name]:.6g}") if isinstance(e[name], float) else e[name] for e in record.history]
+        for name in record.history[0]
+    }
     write_fields(plain, path)
 
 
@@ -175,37 +179,59 @@ def read(path: Path) -> Record:
         return _read(path, path.stat().st_mtime_ns)
     except FileNotFoundError:
         raise ReproError(f"{path}: no such record; execute its run first") from None
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, zlib.error, lzma.LZMAError) as error:
         raise ReproError(f"{path}: not a record ({error}); delete it and execute the run again") from None
 
 
 @functools.lru_cache(maxsize=2048)
 def _read(path: Path, modified: int) -> Record:
     plain = json.loads(path.read_text())
-    return Record(**{**plain, "scores": decode(plain["scores"]), "clips": unpack_names(plain["clips"])})
+    if isinstance(plain["labels"], list):  # before labels, clips and history were packed
+        clips = zlib.decompress(base64.b64decode(plain["clips"]["lines"])).decode().split("\n")
+        return Record(**{**plain, "scores": decode(plain["scores"]), "clips": clips})
+    history = plain["history"]
+    packed = {
+        "scores": decode(plain["scores"]), "clips": unpack(plain["clips"]),
+        "labels": [int(label) for label in unpack(plain["labels"])],
+        "history": [dict(zip(history, values, strict=True)) for values in zip(*history.values(), strict=True)],
+    }  # fmt: skip
+    return Record(**{**plain, **packed})
 
 
-def pack_names(names: list[str]) -> dict:
-    """Clip names as base64 of their zlib-compressed lines: they are alike, and would be half of a record."""
-    data = zlib.compress("\n".join(names).encode(), 9)
-    return {"count": len(names), "lines": base64.b64encode(data).decode()}
+def pack(texts: list[str]) -> dict:
+    """Texts without line breaks as base85 of their compressed lines: names of clips are alike, and would be half of a record."""
+    return {"count": len(texts), "lines": _packed("\n".join(texts).encode())}
 
 
-def unpack_names(stored: dict) -> list[str]:
-    """The names that `pack_names` stored."""
-    return zlib.decompress(base64.b64decode(stored["lines"])).decode().split("\n") if stored["count"] else []
+def unpack(stored: dict) -> list[str]:
+    """The texts that `pack` stored."""
+    return _unpacked(stored["lines"]).decode().split("\n") if stored["count"] else []
 
 
 def encode(scores: np.ndarray) -> dict:
-    """A float16 array as base64 of its zlib-compressed bytes."""
-    data = zlib.compress(np.ascontiguousarray(scores, "<f2").tobytes(), 9)
-    return {"dtype": "float16", "shape": list(scores.shape), "data": base64.b64encode(data).decode()}
+    """Scores (N, K) that are whole multiples of 1 / `STEPS`, as base85 of their compressed steps: low bytes, then high bytes."""
+    steps = np.rint(np.asarray(scores, float) * STEPS).astype("<i2")
+    if not np.array_equal(steps / STEPS, scores):
+        raise ValueError(f"the scores are no multiples of 1/{STEPS}")
+    planes = np.ascontiguousarray(steps).view(np.uint8).reshape(-1, 2).T
+    return {"steps": STEPS, "shape": list(scores.shape), "data": _packed(planes.tobytes())}
 
 
 def decode(stored: dict) -> np.ndarray:
-    """The array that `encode` stored."""
-    data = zlib.decompress(base64.b64decode(stored["data"]))
-    return np.frombuffer(data, "<f2").reshape(stored["shape"])
+    """The array that `encode` stored, float16; or, of records made before it, float16 logits."""
+    if "steps" not in stored:
+        return np.frombuffer(zlib.decompress(base64.b64decode(stored["data"])), "<f2").reshape(stored["shape"])
+    planes = np.frombuffer(_unpacked(stored["data"]), np.uint8).reshape(2, -1)
+    steps = np.ascontiguousarray(planes.T).view("<i2").reshape(stored["shape"])
+    return (steps / stored["steps"]).astype(np.float16)
+
+
+def _packed(data: bytes) -> str:
+    return base64.b85encode(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)).decode()
+
+
+def _unpacked(text: str) -> bytes:
+    return lzma.decompress(base64.b85decode(text))
 
 
 def environment(device: str) -> dict:

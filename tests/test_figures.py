@@ -84,10 +84,33 @@ def test_bars_start_at_zero():
     table = imrs.streams(PARAMETERS)
     for axes in results.streams_figure(table, PARAMETERS).axes:
         assert axes.get_ylim()[0] == 0
-        heights = [bar.get_height() for bar in axes.patches]
-        assert heights[0] == pytest.approx(
-            tables.accuracy(table.rows[0], 1 if axes is axes.figure.axes[0] else 5).mean()
-        )
+
+
+def test_the_streams_have_panels_of_top1_top5_and_their_mean(recorded):
+    """Three kinds of video, of which a system gets the first right at top-1, the second at top-5, the third never."""
+    parameters = Parameters(profile="smoke", splits=(1, 2), seeds=(0, 1))
+    table = imrs.streams(parameters)
+    right, fifth, never = 12.0 - np.arange(12), 12.0 - np.roll(np.arange(12), 4), np.arange(12.0)
+    counts = {}  # by row and split: how many of ten videos are right at top-1, and at top-5
+    for i, row in enumerate(table.rows):
+        for system in row.systems:
+            run = system[0]
+            first, second = 2 + i + run.data.split, 1 + run.seed
+            recorded(run, [right] * first + [fifth] * second + [never] * (10 - first - second), [0] * 10, range(12))
+            counts.setdefault((row.label, run.data.split), []).append((first, first + second))
+    rows = [row for row in table.rows if len(row.systems[0]) == 1]  # RGB+Flow averages two records
+    figure = results.streams_figure(dataclasses.replace(table, rows=tuple(rows)), parameters)
+    assert [axes.get_ylabel() for axes in figure.axes] == [
+        f"{name}, %; dots: seeds" for name in ("mean of top-1 and top-5", "top-1", "top-5")
+    ]
+    for axes, ks in zip(figure.axes, ((0, 1), (0,), (1,)), strict=True):
+        expected = []
+        for row in rows:
+            splits = [10 * np.mean([[seed[k] for k in ks] for seed in counts[row.label, split]]) for split in (1, 2)]
+            expected += [*splits, np.mean(splits)]
+        assert [bar.get_height() for bar in axes.patches] == pytest.approx(expected)
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["split 1", "split 2", "mean"]
+        assert [len(dots.get_xdata()) for dots in axes.lines] == [2] * len(expected)  # seeds
 
 
 def test_the_latency_axis_has_a_unit():

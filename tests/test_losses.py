@@ -47,8 +47,10 @@ def test_worked_out_by_hand():
     ce = (math.log(4 / 3) + ln2) / 2
     mse = (2 * ln2**2 + 3 * ln53**2) / 6  # first clip: (ln 2, -ln 2, 0); second: ln(5/3) three times
     kl = (0.5 * ln2 - 0.25 * ln2) / 2  # first clip: 1/2 ln 2 + 1/4 ln 1/2 + 0; second 0
+    variance = (2 * (math.log(3) / 2) ** 2 + (math.log(3 / 2) / 2) ** 2) / 3  # of the teacher, over the two clips
     got = losses()
-    assert list(got) == ["loss", "cross_entropy", "feature", "kl"]
+    assert list(got) == ["loss", "cross_entropy", "feature", "kl", "imitation"]
+    assert got["imitation"].item() == pytest.approx(1 - mse / variance, rel=1e-5)
     assert got["cross_entropy"].item() == pytest.approx(ce, rel=1e-6)
     assert got["feature"].item() == pytest.approx(mse, rel=1e-6)
     assert got["kl"].item() == pytest.approx(kl, rel=1e-6)
@@ -98,6 +100,48 @@ def test_on_logits_reads_the_logits():
     assert torch.equal(got["feature"], feature_distance(student.logits, teacher.logits, "mse"))
     assert torch.equal(got["kl"], kl_divergence(student.logits, teacher.logits, "student||teacher", "batchmean"))
     assert got["feature"] != losses()["feature"]
+
+
+def imitated(student: torch.Tensor, teacher: torch.Tensor, **settings) -> float:
+    """R2 of a student with features (B, D), the logits being those of other clips."""
+    clips = torch.zeros(len(student), 2)
+    labels = torch.zeros(len(student), dtype=torch.long)
+    got = distillation(Distillation(**settings), Output(clips, student), labels, Output(clips + 1, teacher))
+    return got["imitation"].item()
+
+
+def test_imitation_is_one_of_a_copy_and_zero_of_the_mean():
+    teacher = torch.randn(16, 7, generator=torch.Generator().manual_seed(0)) + 5
+    mean = teacher.mean(0).expand_as(teacher)
+    assert imitated(teacher.clone(), teacher) == 1
+    assert imitated(mean, teacher) == pytest.approx(0, abs=1e-5)
+    assert imitated((teacher + mean) / 2, teacher) == pytest.approx(0.75, rel=1e-5)  # half way: a quarter of the MSE
+    assert imitated(2 * mean - teacher, teacher) == pytest.approx(-3, rel=1e-5)  # mirrored: worse than the mean
+    for norm in ("l2", "l2sq"):  # R2 is of the MSE, whatever the loss
+        assert imitated((teacher + mean) / 2, teacher, norm=norm) == pytest.approx(0.75, rel=1e-5)
+
+
+def test_imitation_is_of_what_the_student_imitates():
+    student, teacher = outputs()
+    got = distillation(Distillation(on="logits"), student, LABELS, teacher)["imitation"]
+    variance = teacher.logits.var(dim=0, correction=0).mean()
+    assert got == 1 - (student.logits - teacher.logits).square().mean() / variance
+    assert got != losses()["imitation"]
+
+
+def test_imitation_of_one_clip_or_a_constant_teacher_is_finite():
+    one, constant = torch.ones(1, 3), torch.ones(4, 3)
+    for teacher in (one, constant):
+        assert imitated(teacher.clone(), teacher) == 1
+        assert math.isfinite(imitated(teacher + 2, teacher))
+        assert imitated(teacher + 2, teacher) < 0
+
+
+def test_imitation_changes_no_gradient():
+    student, teacher = outputs(requires_grad=True)
+    got = distillation(Distillation(), student, LABELS, teacher)
+    assert not got["imitation"].requires_grad
+    assert got["loss"].item() == pytest.approx((got["cross_entropy"] + 50 * got["feature"] + 200 * got["kl"]).item())
 
 
 @pytest.mark.parametrize("on", ["features", "logits"])

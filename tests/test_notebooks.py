@@ -265,5 +265,5 @@ def test_chosen_notebooks_and_the_runs_behind_them():
     with pytest.raises(ReproError, match="unknown notebook 'steams'; did you mean 'streams'"):
         notebooks.chosen(["steams"])
     runs = notebooks.runs_of("streams", {"profile": "smoke", "seeds": "0"})
-    assert len(runs) == 3 * 3  # RGB, flow and the student on three splits
+    assert len(runs) == 3 * 4  # RGB, flow and two students on three splits
     assert notebooks.runs_of("claims", {}) == []

@@ -67,7 +67,7 @@ def test_tiers_and_names():
     assert Parameters(dataset="hmdb51").tier == "small real"
 
     assert Parameters(dataset="hmdb51", profile="paper", allow_missing=True).tier == "small real"
-    assert [Parameters(profile=profile).source for profile in PROFILES] == ["smoke", "small", "large", "large"]
+    assert [Parameters(profile=profile).source for profile in PROFILES] == ["smoke", "small-2", "large", "large"]
     assert Parameters(dataset="ucf101", profile="paper").source == ""
 
 

@@ -171,7 +171,8 @@ def test_without_records_no_row_is_ours(home):
 
 def test_ours_stand_apart_with_the_cost_of_the_networks_that_ran(recorded):
     parameters = Parameters(profile="smoke", seeds=(0, 1))
-    rgb, _, student, _ = imrs.streams(parameters).rows
+    rows = {row.label: row for row in imrs.streams(parameters).rows}
+    rgb, student = rows["RGB"], rows["IMRS"]
     for seed, right in ((0, [0, 0]), (1, [0, 1])):
         scores = np.eye(12)[right]
         for row in (rgb, student):

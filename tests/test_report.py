@@ -414,10 +414,16 @@ def test_a_damaged_or_foreign_record_is_one_error_that_names_it(results):
         report.write()
 
 
+def everything_under(run: Run) -> list[Run]:
+    """A run, its start, its teacher, and theirs."""
+    under = [each for each in (run.start, run.teacher) if each is not None]
+    return [run, *(one for each in under for one in everything_under(each))]
+
+
 def test_what_the_runs_of_a_notebook_cost(home, monkeypatch):
     parameters = Parameters()
     runs = [run for plan in notebooks.NOTEBOOKS["ablation_lambda"].tables for run in plan(parameters).runs()]
-    planned = {each.id: each for run in runs for each in (run, run.teacher) if each is not None}
+    planned = {each.id for run in runs for each in everything_under(run)}
     monkeypatch.setattr(paths, "committed", lambda: home / "committed")
     assert report.cost("train") == "no runs"
     assert report.cost("ablation_lambda") == (

@@ -132,6 +132,30 @@ def test_updates_are_those_of_sgd(checkpoint, changes):
     assert same == (changes == {"clip_gradient": 100.0})  # each of the others makes a difference
 
 
+def test_the_history_says_how_often_the_bound_on_the_gradient_acted(checkpoint):
+    run, clips = toy.run(batch=4, epochs=2), toy.Clips()
+    model, norms = toy.Network(), []
+
+    def measure(optimiser, *_):
+        gradients = [p.grad for group in optimiser.param_groups for p in group["params"]]
+        norms.append(torch.sqrt(sum(g.square().sum() for g in gradients)).item())
+
+    handle = register_optimizer_step_pre_hook(measure)
+    history = fit(run, model, checkpoint, clips)
+    handle.remove()
+    checkpoint.unlink()
+    assert not any("clipped" in line for line in history)  # without a bound, nothing to say
+    assert len(norms) == 8  # four steps per epoch
+    bound = sorted(norms[:4])[1] + 1e-6  # two of the first four are above it
+    for limit, share in ((bound, 0.5), (1e-6, 1.0), (1e6, 0.0)):
+        bounded = toy.run(batch=4, epochs=1, clip_gradient=limit, lr=1e-9)  # so small that all steps start alike
+        free = toy.run(batch=4, epochs=1, lr=1e-9)
+        assert free.optimisation.lr == bounded.optimisation.lr
+        (line,) = fit(bounded, toy.Network(), checkpoint, toy.Clips())
+        checkpoint.unlink()
+        assert line["clipped"] == share, limit
+
+
 def test_weight_decay_shrinks_a_weight_of_zero_gradient_and_spares_a_frozen_one(checkpoint):
     model = toy.Network()
     model.fc.bias.requires_grad_(False)
@@ -169,7 +193,7 @@ def test_a_student_sees_its_teacher_on_the_same_clips(checkpoint):
         run.objective, copy.deepcopy(student)(batch["rgb"]), batch["label"], teacher(batch["flow"])
     )
     (line,) = fit(run, student, checkpoint, clips, teacher=teacher)
-    assert list(line) == ["epoch", "lr", "loss", "cross_entropy", "feature", "kl", "clip_top1"]
+    assert list(line) == ["epoch", "lr", "loss", "cross_entropy", "feature", "kl", "imitation", "clip_top1"]
     assert {name: line[name] for name in expected} == pytest.approx({k: v.item() for k, v in expected.items()})
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
 

@@ -25,9 +25,9 @@ PARTNER = {a: b for pair in TIME_PAIRS for a, b in (pair, pair[::-1])}
 
 
 def preferred(run: Run) -> np.ndarray:
-    """(N,) bool, over the test videos of the classes in `TIME_PAIRS`: the right class scores higher than its reverse.
+    """(N,), over the test videos of the classes in `TIME_PAIRS`: 1 where the right class scores higher than its reverse.
 
-    ReproError for a run on another data set.
+    Equal scores, which rounding makes of almost equal ones, count half. ReproError for a run on another data set.
     """
     record = records.get(run)
     place = {name: k for k, name in enumerate(record.classes)}
@@ -35,11 +35,12 @@ def preferred(run: Run) -> np.ndarray:
         raise ReproError(f"{run.data.dataset} has no classes that are each other's reverse: use the embedded set")
     reverse = {place[a]: place[b] for a, b in PARTNER.items()}
     scores = record.scores.astype(float)
-    return np.array([scores[i, k] > scores[i, reverse[k]] for i, k in enumerate(record.labels) if k in reverse])
+    gaps = [scores[i, k] - scores[i, reverse[k]] for i, k in enumerate(record.labels) if k in reverse]
+    return (1 + np.sign(gaps)) / 2
 
 
 def hits(row: Row, parameters: Parameters) -> np.ndarray:
-    """(S, N) bool: `preferred` of each seed, its splits end to end."""
+    """(S, N): `preferred` of each seed, its splits end to end."""
     of = {(system[0].seed, system[0].data.split): preferred(system[0]) for system in row.systems}
     return np.stack([np.concatenate([of[seed, split] for split in parameters.splits]) for seed in parameters.seeds])
 

@@ -42,7 +42,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "data": {**SMALL_CLIPS, "val_fraction": 0.0, "train_per_class": 12},
         "model": SMALL,
         "optimisation": {"epochs": 40, **ONECYCLE},
-        "pretext": {"data": {}, "optimisation": {"epochs": 15, "lr": 0.1}},
+        "pretext": {"data": {}, "optimisation": {"epochs": 25, "lr": 0.1}},
     },
     "small real": {  # the small profile on real videos, which are few
         "data": {"frames": 16, "size": 48, "side": 64, "bound": 5.0, "smallest_scale": 0.7},
