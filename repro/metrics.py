@@ -5,9 +5,9 @@ An empty input is an error, so no accuracy is ever NaN.
 
 import numpy as np
 
-STEPS = 16  # of a stored score, per unit: a step is 6 % of a probability
-
 from repro.errors import ReproError
+
+STEPS = 16  # of a stored score, per unit: a step is 6 % of a probability
 
 
 def correct(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> np.ndarray:

@@ -39,7 +39,8 @@ class Record:
 
     config: the run's content (`config.content`), the teacher's included.
     history: one dict per epoch. metrics: fractions in [0, 1].
-    scores: (N, K) float16 log-probabilities of each test video, in steps of 1 / `metrics.STEPS`; labels: (N,) ints; clips: N names; classes: K names.
+    scores: (N, K) float16 log-probabilities of each test video, by `metrics.rounded`. labels: (N,) ints. clips: N names.
+    classes: K names.
     catalog: id of the table of clips that the run saw. excluded: clips left out because their files were missing.
     start: sha256 of the public checkpoint it started from, or empty.
     provenance: versions, machine (processor, instruction set, threads, device), git state, seconds, date: what may differ

@@ -17,6 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from repro import notebooks, paths, records, report
 from repro.again import compare
+from repro.config import Run
 from repro.errors import ReproError
 from repro.evidence import results as finished
 from repro.evidence.intervals import Gain

@@ -133,27 +133,22 @@ def test_updates_are_those_of_sgd(checkpoint, changes):
 
 
 def test_the_history_says_how_often_the_bound_on_the_gradient_acted(checkpoint):
-    run, clips = toy.run(batch=4, epochs=2), toy.Clips()
-    model, norms = toy.Network(), []
+    norms, still = [], {"batch": 4, "lr": 1e-9}  # four steps of one epoch, from nearly the same weights
 
     def measure(optimiser, *_):
         gradients = [p.grad for group in optimiser.param_groups for p in group["params"]]
         norms.append(torch.sqrt(sum(g.square().sum() for g in gradients)).item())
 
     handle = register_optimizer_step_pre_hook(measure)
-    history = fit(run, model, checkpoint, clips)
+    (free,) = fit(toy.run(**still), toy.Network(), checkpoint)
     handle.remove()
-    checkpoint.unlink()
-    assert not any("clipped" in line for line in history)  # without a bound, nothing to say
-    assert len(norms) == 8  # four steps per epoch
-    bound = sorted(norms[:4])[1] + 1e-6  # two of the first four are above it
-    for limit, share in ((bound, 0.5), (1e-6, 1.0), (1e6, 0.0)):
-        bounded = toy.run(batch=4, epochs=1, clip_gradient=limit, lr=1e-9)  # so small that all steps start alike
-        free = toy.run(batch=4, epochs=1, lr=1e-9)
-        assert free.optimisation.lr == bounded.optimisation.lr
-        (line,) = fit(bounded, toy.Network(), checkpoint, toy.Clips())
+    assert len(set(norms)) == 4
+    assert "clipped" not in free  # no bound, nothing to say
+    between = sum(sorted(norms)[1:3]) / 2
+    for limit, share in ((min(norms) / 2, 1.0), (between, 0.5), (2 * max(norms), 0.0)):
         checkpoint.unlink()
-        assert line["clipped"] == share, limit
+        (line,) = fit(toy.run(clip_gradient=limit, **still), toy.Network(), checkpoint)
+        assert line["clipped"] == share
 
 
 def test_weight_decay_shrinks_a_weight_of_zero_gradient_and_spares_a_frozen_one(checkpoint):
@@ -196,6 +191,19 @@ def test_a_student_sees_its_teacher_on_the_same_clips(checkpoint):
     assert list(line) == ["epoch", "lr", "loss", "cross_entropy", "feature", "kl", "imitation", "clip_top1"]
     assert {name: line[name] for name in expected} == pytest.approx({k: v.item() for k, v in expected.items()})
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+
+
+def test_a_student_of_an_rgb_teacher_shows_it_its_own_clips(checkpoint):
+    run = toy.run(Distillation(3.0, 5.0), toy.run(seed=1), batch=16)
+    clips = toy.Clips(modalities=("rgb", "rgb"))
+    student, teacher = toy.Network(norm=True), toy.Network(norm=True, seed=1).eval().requires_grad_(False)
+    batch = next(batches(clips, 16))
+    expected = losses.distillation(
+        run.objective, copy.deepcopy(student)(batch["rgb"]), batch["label"], teacher(batch["rgb"])
+    )
+    (line,) = fit(run, student, checkpoint, clips, teacher=teacher)
+    assert {name: line[name] for name in expected} == pytest.approx({k: v.item() for k, v in expected.items()})
+    assert line["imitation"] != 1
 
 
 # -- selection, checkpoints, errors
