@@ -162,7 +162,7 @@ def write(record: Record, path: Path) -> None:
     plain["labels"] = pack([str(label) for label in record.labels])
     plain["history"] = {
         name: [float(f"{e[name]:.6g}") if isinstance(e[name], float) else e[name] for e in record.history]
-        for name in record.history[0]
+        for name in (record.history[0] if record.history else ())
     }
     write_fields(plain, path)
 

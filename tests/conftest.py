@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from repro import paths, records
+from repro import metrics, paths, records
 from repro.config import Run
 
 cv2.setNumThreads(1)
@@ -42,7 +42,7 @@ def recorded(home):
             "config": {}, "history": [], "metrics": {}, "clips": [str(i) for i in range(len(labels))], "catalog": "",
             "excluded": [], "start": "", "provenance": {}, **given,
         }  # fmt: skip
-        scores = np.asarray(scores, np.float16)
+        scores = (np.rint(np.asarray(scores, float) * metrics.STEPS) / metrics.STEPS).astype(np.float16)
         of = records.Record(id=run.id, scores=scores, labels=list(labels), classes=list(classes), **made)
         records.write(of, records.path_here(run.id))
         return run

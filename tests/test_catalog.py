@@ -1,5 +1,6 @@
 """Annotation readers: official counts from the official files, invented trees for everything that can be wrong."""
 
+import itertools
 import os
 import re
 
@@ -375,6 +376,75 @@ def test_carving_keeps_groups_and_classes():
     assert abs(sum(c.part == "val" for c in moved) - 19.4) < 5
     assert {c.cls for c in moved if c.part == "val"} == set("xyz")
     assert catalog.carve(given[::-1], 0.1) == moved[::-1]  # order has no say
+
+
+def kept_of(sizes, each):
+    """The names of the training clips that `few` leaves."""
+    return {c.name for c in catalog.few(clips(sizes), each) if c.part == "train"}
+
+
+def test_few_spreads_over_groups_and_shares_them():
+    sizes = {(f"film{g}", c): 4 for c in "xyz" for g in range(6)}
+    for each in (1, 6, 8, 12, 24):
+        given = [*clips(sizes), Clip("x/t", None, "x", "film0", "test"), Clip("x/v", None, "x", "film1", "val")]
+        left = catalog.few(given, each)
+        assert [c for c in left if c.part != "train"] == given[-2:]  # the other parts stay
+        assert left == [c for c in given if c in left]  # in order, unchanged
+        train = [c for c in left if c.part == "train"]
+        groups = {c: sorted(clip.group for clip in train if clip.cls == c) for c in "xyz"}
+        assert {len(found) for found in groups.values()} == {each}
+        assert groups["x"] == groups["y"] == groups["z"]  # classes that share groups keep the same ones
+        counts = [groups["x"].count(f"film{g}") for g in range(6)]
+        assert max(counts) - min(counts) <= 1
+    assert catalog.few(given, 0) == given
+
+
+def test_fewer_clips_are_some_of_more():
+    sizes = {(f"{c}{g}", c): 1 + g % 5 for c in "xyz" for g in range(12)}
+    nested = [kept_of(sizes, each) for each in range(1, 27)]
+    assert all(one < other for one, other in itertools.pairwise(nested))
+    assert kept_of(sizes, 8) < kept_of(sizes, 12)
+
+
+def test_few_takes_large_groups_last():
+    sizes = {("huge", "x"): 50, **{(f"g{i}", "x"): 2 for i in range(5)}}
+    groups = [sum(name.startswith("x/huge") for name in kept_of(sizes, each)) for each in (6, 12, 16)]
+    assert groups == [1, 2, 6]
+
+
+def test_few_of_a_class_that_has_not_as_many_is_an_error():
+    sizes = {("a", "x"): 4, ("b", "y"): 3, ("c", "z"): 9}
+    with pytest.raises(ReproError, match="^train_per_class is 5, but x has 4; y has 3: lower it$"):
+        catalog.few(clips(sizes), 5)
+    assert len(kept_of(sizes, 3)) == 9
+
+
+def test_a_catalog_of_few_clips(tmp_path):
+    root = make_folder(tmp_path, actors="abcdefghijkl")
+    options = {"group": "^(?P<group>[a-z])_", "val_fraction": 0}
+    whole, eight, four = (catalog.load("folder", root, train_per_class=n, **options) for n in (0, 8, 4))
+    assert parts(whole) == parts(eight) == {"train": 16, "test": 8}  # all there are
+    assert eight.id == whole.id
+    assert parts(four) == {"train": 8, "test": 8}
+    assert four.id not in (whole.id, catalog.load("folder", root, train_per_class=3, **options).id)
+    assert four.part("test").equals(whole.part("test"))
+    assert set(four.part("train")["clip"]) < set(whole.part("train")["clip"])
+    assert four.part("train")["class"].value_counts().to_dict() == {"run": 4, "walk": 4}
+    fails("train_per_class is 9, but run has 8; walk has 8: lower it", "folder", root, train_per_class=9, **options)
+    fails("train_per_class is -1", "folder", root, train_per_class=-1, **options)
+    held_out = catalog.load("folder", root, val_fraction=0.25, train_per_class=2, group=options["group"])
+    assert parts(held_out) == {"train": 4, "val": 4, "test": 8}  # carved first, as without a limit
+    assert held_out.part("val").equals(
+        catalog.load("folder", root, val_fraction=0.25, group=options["group"]).part("val")
+    )
+
+
+def test_few_clips_do_not_depend_on_which_files_are_missing(ucf):
+    group = catalog.load("ucf101", ucf, val_fraction=0, train_per_class=1).part("train")["clip"]
+    (ucf / "UCF-101" / f"{group[0]}.avi").unlink()
+    found = catalog.load("ucf101", ucf, val_fraction=0, train_per_class=1, allow_missing=True)
+    assert found.excluded == (group[0],)
+    assert found.part("train")["clip"].tolist() == group[1:].tolist()
 
 
 def test_carving_takes_one_group_at_least_and_no_class_whole():

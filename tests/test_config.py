@@ -24,6 +24,7 @@ from repro.papers import imrs
 from repro.parameters import Parameters
 
 DATA = Data("synthetic", "smoke", frames=8, size=32, side=48)
+FLOW = dataclasses.replace(DATA, modality="flow")
 SMALL = Model("resnext3d", {"depths": (1, 1, 1, 1), "width": 16, "cardinality": 8})
 
 
@@ -90,6 +91,42 @@ def test_the_id_changes_with_objective_and_teacher():
     assert len({each.id for each in (run, teacher, *others)}) == len(others) + 2
 
 
+def test_the_id_changes_with_the_start():
+    run, start = a_run(), a_run(data=dataclasses.replace(DATA, source="pretext"))
+    others = [start, dataclasses.replace(start, seed=1), dataclasses.replace(start, optimisation=Optimisation(lr=0.2))]
+    others.append(dataclasses.replace(start, start=start))
+    assert len({run.id, *(dataclasses.replace(run, start=each).id for each in others)}) == 5
+    there = dataclasses.replace(start, data=dataclasses.replace(start.data, root="/there"))
+    assert dataclasses.replace(run, start=there).id == dataclasses.replace(run, start=start).id
+    student = a_student()
+    late, taught = (
+        dataclasses.replace(student, start=start),
+        dataclasses.replace(student.teacher, start=a_run(data=FLOW)),
+    )
+    assert len({student.id, late.id, dataclasses.replace(late, teacher=taught).id}) == 3
+
+
+def test_a_network_of_two_streams_starts_from_either():
+    both = sparse(modality="rgb+flow")
+    for data in (DATA, FLOW):
+        assert a_run(data=both, start=a_run(data=data)).needs == (a_run(data=data),)
+
+
+def test_an_rgb_teacher_is_another_network_on_the_same_clips():
+    run = dataclasses.replace(a_student(), teacher=a_run(seed=1))
+    assert run.teacher.data == run.data
+    with pytest.raises(ReproError, match="must see the same clips"):
+        dataclasses.replace(run, teacher=a_run(data=dataclasses.replace(DATA, train_per_class=2)))
+
+
+def test_what_a_run_needs():
+    start, student = a_run(seed=1), a_student()
+    assert a_run().needs == ()
+    assert a_run(start=start).needs == (start,)
+    assert student.needs == (student.teacher,)
+    assert dataclasses.replace(student, start=start).needs == (start, student.teacher)
+
+
 def test_the_id_does_not_change_with_the_place_of_a_file():
     assert a_run(data=dataclasses.replace(DATA, root="/elsewhere")).id == a_run().id
     here, there = (a_run(optimisation=Optimisation(init="a.pth", init_file=f)) for f in ("/here/a.pth", "/there/a.pth"))
@@ -116,6 +153,9 @@ def test_content_is_plain_json_and_names_no_place():
     assert "/secret" not in json.dumps(plain)
     assert plain["model"]["arguments"]["depths"] == [1, 1, 1, 1]
     assert plain["teacher"]["data"]["modality"] == "flow"
+    assert plain["start"] is plain["teacher"]["start"] is None
+    begun = content(a_run(start=a_run(seed=4, data=dataclasses.replace(DATA, root="/secret"))))
+    assert begun["start"] == content(a_run(seed=4))
     assert plain["objective"] == {
         "lambda1": 50.0, "lambda2": 200.0, "on": "features", "norm": "mse", "direction": "student||teacher",
         "reduction": "batchmean", "kind": "distillation",
@@ -149,7 +189,14 @@ def sparse(**changes) -> Data:
         (lambda: a_run(teacher=a_run()), "objective 'cross_entropy' with a teacher"),
         (lambda: a_run(data=dataclasses.replace(DATA, val_fraction=0.0)), "val_fraction is 0"),
         (lambda: a_run(objective=MutualDistillation()), "the input of two streams is 'rgb', but must be 'rgb.flow'"),
-        (lambda: dataclasses.replace(a_student(), teacher=a_run()), "the teacher's input is 'rgb', but must be 'flow'"),
+        (lambda: dataclasses.replace(a_student(), teacher=a_run(data=sparse(modality="rgb+flow"))),
+         r"the teacher's input is 'rgb\+flow', but must be 'flow', or 'rgb' for a control"),
+        (lambda: Data("synthetic", train_per_class=-1), "Data.train_per_class is -1, but must be zero .all. or positive"),
+        (lambda: a_run(start=a_run(), optimisation=Optimisation(init="a.pth", init_file="/a.pth")),
+         "Optimisation.init is 'a.pth', but must be empty where a run is the start"),
+        (lambda: a_run(start=a_run(data=FLOW)), r"the start's input is 'flow', but must be one of \['rgb'\]"),
+        (lambda: a_run(data=FLOW, start=a_run()), r"the start's input is 'rgb', but must be one of \['flow'\]"),
+        (lambda: a_run(start=a_run(data=sparse(modality="rgb+flow"))), r"the start's input is 'rgb\+flow'"),
         (lambda: dataclasses.replace(a_student(), data=a_student().teacher.data), "the student's input is 'flow'"),
         (lambda: dataclasses.replace(a_student(), data=dataclasses.replace(DATA, split=2)), "must see the same clips"),
         (lambda: Optimisation(schedule="steps"), "Optimisation.steps"),
@@ -171,3 +218,4 @@ def test_channels_of_a_clip():
 def test_titles_are_for_people():
     assert a_run().title == "resnext3d on rgb, split 1, seed 0"
     assert a_student(seed=3).title == "resnext3d on rgb, taught (50, 200), split 1, seed 3"
+    assert a_run(start=a_run(seed=7)).title == a_run().title

@@ -90,15 +90,15 @@ def test_the_streams_have_panels_of_top1_top5_and_their_mean(recorded):
     """Three kinds of video, of which a system gets the first right at top-1, the second at top-5, the third never."""
     parameters = Parameters(profile="smoke", splits=(1, 2), seeds=(0, 1))
     table = imrs.streams(parameters)
-    right, fifth, never = 12.0 - np.arange(12), 12.0 - np.roll(np.arange(12), 4), np.arange(12.0)
+    right, fifth, never = 12.0 - np.arange(12), 12.0 - np.roll(np.arange(12), -4), np.arange(12.0)
+    rows = [row for row in table.rows if len(row.systems[0]) == 1]  # RGB+Flow averages two of these
     counts = {}  # by row and split: how many of ten videos are right at top-1, and at top-5
-    for i, row in enumerate(table.rows):
+    for i, row in enumerate(rows):
         for system in row.systems:
             run = system[0]
             first, second = 2 + i + run.data.split, 1 + run.seed
             recorded(run, [right] * first + [fifth] * second + [never] * (10 - first - second), [0] * 10, range(12))
             counts.setdefault((row.label, run.data.split), []).append((first, first + second))
-    rows = [row for row in table.rows if len(row.systems[0]) == 1]  # RGB+Flow averages two records
     figure = results.streams_figure(dataclasses.replace(table, rows=tuple(rows)), parameters)
     assert [axes.get_ylabel() for axes in figure.axes] == [
         f"{name}, %; dots: seeds" for name in ("mean of top-1 and top-5", "top-1", "top-5")

@@ -60,6 +60,37 @@ def test_weighted_splits_count_by_their_videos(made):
     assert gain.mean == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize(("share", "turned"), [(0.0, 0), (0.02, 2), (0.024, 2), (0.026, 3), (0.5, 40), (1.0, 40)])
+def test_planting_turns_a_share_of_all_videos_and_never_more_than_the_wrong_ones(share, turned):
+    before = np.arange(100) % 5 < 3  # 60 of 100 right
+    kept = before.copy()
+    found = tables.planted(before, share, seed=7)
+    assert np.array_equal(before, kept)
+    assert found.dtype == bool
+    assert found.sum() == 60 + turned
+    assert found[before].all()
+    assert np.array_equal(found, tables.planted(before, share, seed=7))
+
+
+def test_another_seed_plants_elsewhere():
+    wrong = np.zeros(1000, bool)
+    one, other = (np.flatnonzero(tables.planted(wrong, 0.02, seed)) for seed in (0, 1))
+    assert len(one) == len(other) == 20
+    assert not np.array_equal(one, other)
+
+
+def test_a_planted_row_is_that_much_better_and_its_records_stay(made):
+    systems = tuple((made(right(0.5), seed),) for seed in (0, 1))
+    plain, better = Row("a", systems), Row("b", systems, planted=0.03)
+    assert tables.accuracy(plain).tolist() == [50, 50]
+    assert tables.accuracy(better).tolist() == [53, 53]
+    assert tables.gain_over(better, plain).mean == pytest.approx(0.03)
+    assert tables.recorded([better])[0].planted == 0.03
+    nearly = Row("c", ((made(right(0.99), lr=0.2),),), planted=0.03)
+    assert tables.accuracy(nearly).tolist() == [100]
+    assert tables.accuracy(plain).tolist() == [50, 50]
+
+
 NUMBERS = ("made up", "table", "1")
 
 

@@ -124,6 +124,8 @@ def load(
         raise unknown("data set", dataset, DATASETS)
     if not 0 <= val_fraction < 1:
         raise ReproError(f"val_fraction is {val_fraction}; give a share of the training clips, from 0 to below 1")
+    if train_per_class < 0:
+        raise ReproError(f"train_per_class is {train_per_class}; give a number of clips, or 0 for all")
     if dataset != "folder" and (group or folds != 3):
         raise ReproError(
             f"group={group!r}, folds={folds}: only 'folder' takes them, {dataset} brings groups and splits"
