@@ -116,10 +116,10 @@ def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[
     with tqdm(total=len(todo), unit="run", disable=None, file=sys.stderr) as bar:
         for level in levels(todo):
             ready = []
-            for run in level:
+            for run in (each for each in level if each.id in ids):
                 if lost := [needed for needed in run.needs if needed.id in failed]:
                     failed[run.id] = f"run {run.id} needs run {lost[0].id} ({lost[0].title})"
-                elif run.id in ids:
+                else:
                     ready.append(run)
             if not ready:
                 continue

@@ -14,7 +14,7 @@ from typing import Any
 from repro import paths
 from repro.config import Run
 from repro.errors import ReproError, unknown
-from repro.papers import imrs, smnet, stddcn, stme, stmsa, time_order, tstam
+from repro.papers import controls, convergence, imrs, smnet, stddcn, stme, stmsa, time_order, tstam
 from repro.papers.table import Table
 from repro.parameters import Parameters
 
@@ -38,7 +38,7 @@ NOTEBOOKS = {  # by file name, in reading order
     "ablation_ce_position": Notebook("IMRS, Table 2: where to put channel excitation", (imrs.table2,)),
     "ablation_ce_se": Notebook("IMRS, Table 3: channel excitation against squeeze-and-excitation", (imrs.table3,)),
     "ablation_lambda": Notebook("IMRS, Table 4: how much distillation?", (imrs.table4,)),
-    "streams": Notebook("IMRS, Figure 4: RGB, flow, and the student that needs no flow", (imrs.streams,), "1,2,3"),
+    "streams": Notebook("IMRS, Figure 4: RGB, flow, and the student that needs no flow", (imrs.streams,)),
     "ablation_segments": Notebook("T-STAM, Figure 6: how many segments?", (tstam.segments,)),
     "ablation_attention_heads": Notebook(
         "T-STAM, Figure 7: how many spatial attention models?", (tstam.attention_heads,)
@@ -60,9 +60,13 @@ NOTEBOOKS = {  # by file name, in reading order
         "STDDCN: dense connections between two streams, and distillation from their fusion", (stddcn.ablation,)
     ),
     "temporal_order": Notebook("Which networks know the direction of time?", (time_order.table,)),
+    "controls": Notebook(
+        "Controls: what the design finds where the answer is known, and whether the networks are trained",
+        (controls.table, controls.curve, convergence.table),
+    ),
     "efficiency": Notebook("What the networks cost"),
-    "sota_comparison": Notebook("The papers' comparisons, like with like", splits="1,2,3"),
-    "claims": Notebook("What the papers claim, and what our runs say", splits="1,2,3"),
+    "sota_comparison": Notebook("The papers' comparisons, like with like"),
+    "claims": Notebook("What the papers claim, and what our runs say"),
 }
 
 

@@ -80,6 +80,26 @@ def streams_figure(table: Table, parameters: Parameters) -> Figure:
     return figure
 
 
+def videos_figure(table: Table, parameters: Parameters) -> Figure:
+    """Accuracy over the number of training videos per class, one line per stream; dots: seeds. Rows "STREAM, N videos"."""
+    figure = titled(7, 3.8, f"{table.title.rstrip('.')} ({parameters.where})")
+    axes = figure.subplots()
+    streams: dict[str, dict[int, np.ndarray]] = {}
+    for row in table.rows:
+        name, _, number = row.label.removesuffix(" videos").partition(", ")
+        streams.setdefault(name, {})[int(number)] = tables.accuracy(row)
+    for name, found in streams.items():
+        axes.plot(list(found), [values.mean() for values in found.values()], "-", color=colour(name), label=name)
+        for number, values in found.items():
+            axes.plot(np.full(len(values), number), values, "o", ms=4, alpha=0.5, color=colour(name))
+    numbers = sorted({number for found in streams.values() for number in found})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(numbers, [str(number) for number in numbers])
+    axes.set(xlabel="training videos per class", ylabel="top-1, %; dots: seeds", ylim=(0, 101))
+    axes.legend()
+    return figure
+
+
 def history_figure(records: Mapping[str, Record]) -> Figure:
     """Cross-entropy and accuracy by epoch, one line per run.
 

@@ -42,6 +42,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "data": {**SMALL_CLIPS, "val_fraction": 0.0, "train_per_class": 12},
         "model": SMALL,
         "optimisation": {"epochs": 40, **ONECYCLE},
+        "student": {"epochs": 80, "lr": 0.05},  # features that follow a teacher move further than a new head
         "pretext": {"data": {}, "optimisation": {"epochs": 25, "lr": 0.1}},
     },
     "small real": {  # the small profile on real videos, which are few
@@ -89,8 +90,9 @@ def student(
     """
     base = single(parameters, split, seed, excitation=excitation)
     teacher = single(parameters, split, seed, "flow", excitation=excitation)
+    optimisation = replace(base.optimisation, **recipes.preset(parameters, PRESETS).get("student", {}))
     objective = Distillation(lambda1=lambda1, lambda2=lambda2)
-    return replace(base, objective=objective, teacher=teacher)
+    return replace(base, objective=objective, optimisation=optimisation, teacher=teacher)
 
 
 def table2(parameters: Parameters) -> Table:
