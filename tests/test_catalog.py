@@ -414,7 +414,7 @@ def test_few_takes_large_groups_last():
 
 def test_few_of_a_class_that_has_not_as_many_is_an_error():
     sizes = {("a", "x"): 4, ("b", "y"): 3, ("c", "z"): 9}
-    with pytest.raises(ReproError, match="^train_per_class is 5, but x has 4; y has 3: lower it$"):
+    with pytest.raises(ReproError, match=r"^train_per_class is 5, but x has 4; y has 3: lower it$"):
         catalog.few(clips(sizes), 5)
     assert len(kept_of(sizes, 3)) == 9
 

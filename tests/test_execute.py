@@ -195,7 +195,9 @@ def test_a_student_of_a_failed_teacher_is_named(parameters):
     run = imrs.student(parameters, 1, 5)
     opt = Optimisation(epochs=1, lr=1e30, batch=16)
     run = dataclasses.replace(run, teacher=dataclasses.replace(run.teacher, optimisation=opt))
-    with pytest.raises(ReproError, match=f"2 runs failed.*run {run.id} needs its teacher"):
+    with pytest.raises(
+        ReproError, match=rf"2 runs failed.*run {run.id} needs run {run.teacher.id} \(resnext3d on flow,"
+    ):
         execute.execute([run], jobs=1)
 
 
@@ -265,6 +267,31 @@ def test_a_recorded_run_on_other_clips_says_what_changed(recorded, tmp_path, cha
     message = rf"run {run.id} \(.*\) was recorded on other clips than those in {re.escape(str(root))}: .*{words}"
     with pytest.raises(ReproError, match=message):
         execute.execute([run], jobs=1)
+
+
+def with_few(run: Run, videos: int) -> Run:
+    return dataclasses.replace(run, data=dataclasses.replace(run.data, train_per_class=videos))
+
+
+def test_runs_on_more_and_fewer_training_videos_are_each_compared_with_their_own(recorded, tmp_path):
+    root = tmp_path / "mine"
+    draw_folder(root)
+    runs = [with_few(folder_run(root), videos) for videos in (0, 2, 1)]
+    before = [as_recorded(recorded, run).catalog for run in runs]
+    assert len(set(before)) == 3
+    assert [record.catalog for record in execute.execute(runs, jobs=1)] == before
+    (root / "one" / "6.avi").write_bytes(bytes(1006))
+    with pytest.raises(ReproError, match=rf"run {runs[2].id} .* was recorded on other clips"):
+        execute.execute(runs[2:], jobs=1)
+
+
+def test_the_clips_of_more_and_fewer_training_videos_are_all_prepared(tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr(execute, "prepared", lambda data, jobs: found.append(data.train_per_class))
+    run = folder_run(tmp_path)
+    seeds = [dataclasses.replace(run, seed=seed) for seed in (1, 2)]
+    execute.prepare_clips([run, with_few(run, 2), *seeds, with_few(seeds[0], 2), with_few(run, 1)], jobs=1)
+    assert sorted(found) == [0, 1, 2]
 
 
 def write_ucf101(root) -> None:

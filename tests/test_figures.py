@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from repro import records
-from repro.evidence import tables
 from repro.evidence.results import Line, Result
 from repro.figures import results, style
 from repro.papers import imrs
