@@ -42,7 +42,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "data": {**SMALL_CLIPS, "val_fraction": 0.0, "train_per_class": 12},
         "model": SMALL,
         "optimisation": {"epochs": 40, **ONECYCLE},
-        "student": {"epochs": 80, "lr": 0.05},  # features that follow a teacher move further than a new head
+        "student": {"epochs": 100, "lr": 0.05},  # features that follow a teacher move further than a new head
         "pretext": {"data": {}, "optimisation": {"epochs": 25, "lr": 0.1}},
     },
     "small real": {  # the small profile on real videos, which are few
