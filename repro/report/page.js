@@ -37,3 +37,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
     button.addEventListener("click", () => sort(heading));
   }
 }
+
+// A box whose table is wider than it says so, also when it is opened or the window changes.
+const boxes = new ResizeObserver((seen) => {
+  for (const { target } of seen) target.classList.toggle("wide", target.scrollWidth > target.clientWidth);
+});
+for (const box of document.querySelectorAll(".box")) boxes.observe(box);
+
+// Paper shows what is folded on the screen.
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
