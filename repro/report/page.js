@@ -38,11 +38,11 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }
 }
 
-// A box whose table is wider than it says so, also when it is opened or the window changes.
+// A box that is narrower than its table or plot says so, also when it is opened or the window changes.
 const boxes = new ResizeObserver((seen) => {
   for (const { target } of seen) target.classList.toggle("wide", target.scrollWidth > target.clientWidth);
 });
-for (const box of document.querySelectorAll(".box")) boxes.observe(box);
+for (const box of document.querySelectorAll(".box, .forest")) boxes.observe(box);
 
 // Paper shows what is folded on the screen.
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
