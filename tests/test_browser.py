@@ -22,17 +22,22 @@ IN_LAB = list(notebooks.NOTEBOOKS) if os.environ.get("REPRO_ALL_NOTEBOOKS") else
 PARAMETERS = '# Parameters\nprofile = "smoke"\nsplits = "1"\nseeds = "0,1"\njobs = 1'
 CONTRAST = """names => {
   const linear = v => v > .03928 ? ((v + .055) / 1.055) ** 2.4 : v / 12.92;
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
   const light = colour => {
-    const [r, g, b] = colour.match(/[\\d.]+/g).map(v => linear(v / 255));
+    const [r, g, b] = colour.map(v => linear(v / 255));
     return .2126 * r + .7152 * g + .0722 * b + .05;
   };
-  const clear = colour => /^rgba.*, 0\\)$/.test(colour);
-  const behind = e => clear(getComputedStyle(e).backgroundColor) ? behind(e.parentElement) : getComputedStyle(e).backgroundColor;
+  const behind = e => {  // what a translucent background lets through included
+    const [r, g, b, a = 1] = parts(getComputedStyle(e).backgroundColor);
+    const under = a < 1 ? behind(e.parentElement) : [0, 0, 0];
+    return [r, g, b].map((v, i) => a * v + (1 - a) * under[i]);
+  };
   return Object.fromEntries(names.map(name => {
-    const e = document.querySelector(name), ratio = light(getComputedStyle(e).color) / light(behind(e));
+    const e = document.querySelector(name), ratio = light(parts(getComputedStyle(e).color).slice(0, 3)) / light(behind(e));
     return [name, Math.max(ratio, 1 / ratio)];
   }));
 }"""
+UNFOLD = "document.querySelectorAll('details').forEach(each => { each.open = true })"
 LOADED = """() => [...document.querySelectorAll("img")].map(i => i.decode().then(() => i.naturalWidth > 0, () => false))
   .reduce((all, one) => Promise.all([all, one]).then(([a, b]) => a && b), Promise.resolve(true))"""
 
@@ -80,7 +85,9 @@ def opened(chrome, results_page, tmp_path):
 @pytest.mark.parametrize("width", [320, 375, 1280])
 def test_the_page_fits_and_can_be_read(opened, width, scheme):
     page = opened(width, scheme)
-    page.locator("summary").first.click()
+    assert page.evaluate("document.documentElement.scrollHeight") < (15_000 if width == 1280 else 19_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.evaluate(UNFOLD)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, background[4:-1].split(","))) < 200) == (scheme == "dark")
@@ -92,6 +99,9 @@ def test_the_page_fits_and_can_be_read(opened, width, scheme):
         "tbody td",
         ".soft",
         ".not-resolved",
+        ".not-testable",
+        ".card p",
+        ".box tr:nth-child(even) td",
         "summary",
         "thead button",
         "code",
@@ -102,9 +112,39 @@ def test_the_page_fits_and_can_be_read(opened, width, scheme):
     assert page.locator("img").count() > 0
 
 
+def unfold_verdicts(page) -> None:
+    page.locator("details.verdicts > summary").first.click()
+
+
+@pytest.mark.parametrize("width", [375, 768, 1280])
+def test_a_table_with_columns_off_the_screen_says_so(opened, width):
+    page = opened(width)
+    page.evaluate(UNFOLD)
+    boxes = "[...document.querySelectorAll('.box, .forest')]"
+    page.wait_for_function(f"{boxes}.some(box => box.classList.contains('wide'))")
+    hidden = page.evaluate(f"{boxes}.map(box => [box.scrollWidth > box.clientWidth, box.classList.contains('wide')])")
+    assert [wide for _, wide in hidden] == [more for more, _ in hidden]
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.box')).backgroundImage").count("linear-gradient") == 4
+    )
+
+
+def test_the_first_screen_answers_before_anything_else(opened):
+    page = opened()
+    cards = page.locator("article")
+    assert cards.count() == 6
+    assert cards.first.bounding_box()["y"] < 500
+    order = ["cards", "verdicts", "exact", "time", "paper-1", "again"]
+    tops = [page.locator(f"#{name}").bounding_box()["y"] for name in order]
+    assert tops == sorted(tops)
+    picture = page.locator("#verdicts ~ .forest img").bounding_box()
+    assert tops[1] < picture["y"] < tops[1] + 100
+
+
 def test_wide_tables_scroll_inside_their_boxes_on_a_phone(opened):
     page = opened(320)
-    box = page.get_by_role("region", name="Verdicts", exact=True).and_(page.locator("div"))
+    unfold_verdicts(page)
+    box = page.get_by_role("region", name="Verdicts, synthetic", exact=True).and_(page.locator("div"))
     assert box.evaluate("box => box.scrollWidth > box.clientWidth")
     box.focus()
     page.keyboard.press("ArrowRight")
@@ -114,13 +154,18 @@ def test_wide_tables_scroll_inside_their_boxes_on_a_phone(opened):
 
 def numbers(page, column: int) -> list[float]:
     """The first number of each cell of a column of the verdict table, empty cells left out."""
-    cells = page.get_by_role("table", name="Verdicts").locator(f"tbody tr > :nth-child({column})").all_inner_texts()
+    cells = (
+        page.get_by_role("table", name="Verdicts, synthetic")
+        .locator(f"tbody tr > :nth-child({column})")
+        .all_inner_texts()
+    )
     return [float(cell.split()[0]) for cell in cells if cell.strip()]
 
 
 def test_columns_sort_by_click_and_by_key(opened):
     page = opened()
-    table = page.get_by_role("table", name="Verdicts")
+    unfold_verdicts(page)
+    table = page.get_by_role("table", name="Verdicts, synthetic")
     heading = table.get_by_role("columnheader", name="our gain [95 %]")
     column = heading.evaluate("cell => cell.cellIndex") + 1
     before = numbers(page, column)
@@ -132,7 +177,7 @@ def test_columns_sort_by_click_and_by_key(opened):
     page.keyboard.press("Enter")
     assert heading.get_attribute("aria-sort") == "descending"
     assert numbers(page, column) == sorted(before, reverse=True)
-    assert page.locator("#said").inner_text() == "Verdicts: sorted by our gain [95 %], descending"
+    assert page.locator("#said").inner_text() == "Verdicts, synthetic: sorted by our gain [95 %], descending"
     table.get_by_role("columnheader", name="verdict").get_by_role("button").click()
     verdicts = table.locator("tbody tr > :nth-child(2)").all_inner_texts()
     assert verdicts == sorted(verdicts)
@@ -163,7 +208,7 @@ def test_every_link_leads_somewhere(opened, results_page):
         elif link.startswith("file:"):
             assert Path(unquote(urlparse(link).path)).exists(), link
     assert sum(link.endswith("docs/evidence.md") for link in links) == 2
-    page.locator("summary").first.click()
+    page.locator("[aria-labelledby='time'] summary").first.click()
     run = page.locator("details[open] a").first
     assert run.is_visible()
     record = Path(unquote(urlparse(run.evaluate("link => link.href")).path))

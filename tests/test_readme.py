@@ -9,12 +9,14 @@ import statistics
 
 import pytest
 
-from repro import paths, records
+from repro import paths, records, report
 from repro.evidence.statistics import DECIDED
 from repro.models import MODELS
 from repro.models.tools.cost import published_models
 from repro.papers import imrs, resnet50, tstam
 from repro.parameters import Parameters
+from repro.report import page as drawn
+from repro.report import readme
 
 PAGES = {
     path.name: path.read_text(encoding="utf-8") for path in (paths.ROOT / "README.md", *paths.ROOT.glob("docs/*.md"))
@@ -73,11 +75,21 @@ def test_the_counts_of_verdicts_are_those_of_the_claims(claims):
     words = ", ".join(f"{number} {outcome}" for number, outcome in zip(found, DECIDED, strict=True))
     assert words in PAGES["results.md"]
     assert f"Of the {len(claims)} claims, {found[-1]} are not testable with these runs" in flat("evidence.md")
-    rows = [row for row in tables("README.md", "Results")[0][1:]]
-    for row in rows:
-        papers = row[0].partition("(")[0].replace(" ", "").split(",")
-        assert [int(cell) for cell in row[2:7]] == counted([c["verdict"] for c in claims if c["paper"] in papers]), row
-    assert sum(int(cell) for row in rows for cell in row[2:7]) == len(claims)
+    lines = re.findall(r"^- \*\*([\w-]+)\.\*\* (.*)", PAGES["README.md"], re.MULTILINE)
+    assert {name for name, _ in lines} == {line["paper"] for line in claims}
+    for name, line in lines:
+        own = [claim["verdict"] for claim in claims if claim["paper"] == name]
+        assert f"of {len(own)} claims of {name}, " in line
+        shown = [re.search(rf"(\w+) (?:is|are) {outcome}\b", line) for outcome in DECIDED]
+        assert [int(each[1].replace("none", "0")) if each else 0 for each in shown] == counted(own), line
+
+
+@pytest.mark.slow
+def test_the_results_are_those_of_the_page(tmp_path):
+    file = tmp_path / "README.md"
+    file.write_text(PAGES["README.md"], encoding="utf-8")
+    readme.write(drawn.summary(report.COMMITTED), file)
+    assert file.read_text(encoding="utf-8") == PAGES["README.md"], "python -m repro report writes these lines"
 
 
 def test_the_exact_rows_are_counted(claims):

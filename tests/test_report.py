@@ -24,10 +24,14 @@ from repro.evidence.intervals import Gain
 from repro.evidence.results import Line, Result
 from repro.evidence.statistics import Outcome, Verdict
 from repro.parameters import Parameters
-from repro.report import evidence, grid, page
+from repro.report import evidence, grid, page, readme
 
 IDS = ("0123456789ab", "ba9876543210")
 HOSTILE = "<script>alert('x')</script> & \"quoted\"\nsecond line"
+COUNTED = {
+    "IMRS": [{"model": "tiny", "parameters": 1234567, "gmacs": 1.5, "match": True, "note": None},
+             {"model": "tinier", "parameters": 7, "gmacs": None, "match": None, "note": "3"}],
+}  # fmt: skip
 GAIN = Gain(0.1, 0.04, 9.0)
 TABLE = Result(
     "imrs_table3", "imrs", "IMRS, Table 3: channel excitation.", "CE is better than SE.", "synthetic", "ablation_ce_se",
@@ -80,9 +84,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def results(home, monkeypatch) -> Path:
     """results/ with one table of the small profile, its figure and its two records; the exact counts are two rows."""
-    counted = [{"model": "tiny", "parameters": 1234567, "gmacs": 1.5, "match": True, "note": None},
-               {"model": "tinier", "parameters": 7, "gmacs": None, "match": None, "note": "3"}]  # fmt: skip
-    monkeypatch.setattr(page, "published_models", lambda: counted)
+    monkeypatch.setattr(page, "counted", lambda: COUNTED)
     finished.save(TABLE, Parameters())
     out = home / "out"
     for seed, name in enumerate(IDS):
@@ -130,9 +132,14 @@ def read() -> tuple[str, Page]:
     return text, Page(text)
 
 
-def verdicts_of(text: str) -> list[str]:
-    """The rows of the table of verdicts, without its header."""
-    return Page(text.split('id="verdicts"')[1].split("</table>")[0]).text("tr")[1:]
+def section(text: str, name: str) -> Page:
+    """The section with a heading of this id."""
+    return Page(text.split(f'<h2 id="{name}"')[1].split("<h2")[0])
+
+
+def verdicts_of(text: str) -> list[list[str]]:
+    """The rows of each table of verdicts, without headers."""
+    return [Page(each.split("</table>")[0]).text("tr")[1:] for each in text.split('class="verdicts"')[1:]]
 
 
 def test_it_can_be_read_by_a_screen_reader(results):
@@ -146,7 +153,7 @@ def test_it_can_be_read_by_a_screen_reader(results):
     assert made.all("a")[0] == {"class": "skip", "href": "#main"}
     assert all(cell.get("scope") in ("col", "row") for cell in made.all("th"))
     boxes = [box for box in made.all("div") if box.get("class", "").startswith("box")]
-    assert len(boxes) == len(made.all("table")) == len(made.text("caption")) == 5
+    assert len(boxes) == len(made.all("table")) == len(made.text("caption")) == 6
     assert all(made.text("caption"))
     assert all(box["tabindex"] == "0" and box["role"] == "region" and box["aria-label"] for box in boxes)
     assert [image["alt"] for image in made.all("img")] == [
@@ -173,12 +180,14 @@ def test_it_needs_no_network_and_every_link_leads_somewhere(results):
 
 def test_a_table_is_shown_with_its_claim_its_paper_and_its_runs(results):
     text, made = read()
-    assert made.text("h3") == ["IMRS, Table 3: channel excitation. synthetic"]
+    assert section(text, "paper-1").text("h3") == ["IMRS, Table 3: channel excitation. synthetic"]
     assert "Claim: CE is better than SE." in made.text("p")
     assert any("3D network with channel excitation and knowledge distillation" in p for p in made.text("p"))
     assert "python -m repro run ablation_ce_se -p splits 1" in made.text("code")
-    assert made.text("summary")[0].startswith("2 runs, 1.0 minutes of one processor core")
-    details = Page(text.split("<details>")[1].split("</details>")[0])
+    table, runs = section(text, "paper-1").text("summary")
+    assert table == f"3 rows: 1 supported; with a plot: {TABLE.title} Tier: synthetic."
+    assert runs.startswith("2 runs, 1.0 minutes of one processor core")
+    details = Page(text.split("<summary>2 runs")[1].split("</details>")[0])
     head, first, second = details.text("tr")
     assert head == "run row seed teacher modality teacher seed top-1 % seconds machine commit clips left out"
     assert first == f"{IDS[0]} plain; CE 0 50.0 30.0 A processor, cpu x1 aaaaaaaaa none"
@@ -190,22 +199,27 @@ def test_a_table_is_shown_with_its_claim_its_paper_and_its_runs(results):
 def test_numbers_are_aligned_by_what_the_table_says_of_its_columns(results):
     made = grid.of_result("", TABLE)
     assert [made.columns[place] for place in made.numeric] == ["ours"]
-    counted = page._exact()
-    assert [counted.columns[place] for place in sorted(counted.numeric)] == ["parameters", "gmacs"]
-    assert [cell.text for cell in counted.rows[0]] == ["tiny", "1,234,567", "1.5", "yes", ""]
+    printed, others = page._exact(COUNTED, True), page._exact(COUNTED, False)
+    assert [printed.columns[place] for place in sorted(printed.numeric)] == ["parameters", "gmacs"]
+    assert [[cell.text for cell in row] for row in printed.rows] == [["tiny", "1,234,567", "1.5", "yes"]]
+    assert list(others.columns) == ["model", "parameters", "note"]
+    assert [[cell.text for cell in row] for row in others.rows] == [["tinier", "7", "3"]]
 
 
 def test_verdicts_are_the_claims_tables_alone(results):
     text, _ = read()
     assert "None yet." in text, "rows of other tables have verdicts, but no claim"
+    assert section(text, "cards").text("p").count("No claim has been tested here yet.") == 6
     outcomes = [Outcome.CONTRADICTED, Outcome.SUPPORTED, Outcome.NOT_RUN, Outcome.SUPPORTED, Outcome.NOT_RESOLVED]
     save_claims(outcomes)
     text, made = read()
-    rows = verdicts_of(text)
+    (rows,) = verdicts_of(text)
     assert [row.split(" T-STAM")[0] for row in rows] == [f"Claim {i} {each}" for i, each in enumerate(outcomes)]
-    counted = "synthetic 2 supported, 1 contradicted, 1 not resolved, 1 not run"
-    assert counted in made.text("p")
-    assert text.count("Claim 0") == 1  # the claims are the table of verdicts, not a table among others
+    counted = "synthetic 5 claims: 2 supported, 1 contradicted, 1 not resolved, 1 not run"
+    assert counted in made.text("summary")
+    (card,) = (each for each in section(text, "cards").text("article") if each.startswith("T-STAM"))
+    assert "of 5 claims of T-STAM, 2 are supported, 1 is contradicted, 1 is not resolved and 1 is not run." in card
+    assert text.count("Claim 0") == 2  # in the card and in the table of verdicts, not in a table among others
 
 
 def test_an_outcome_is_counted_by_what_it_is_and_not_by_how_it_is_worded(results):
@@ -216,8 +230,8 @@ def test_an_outcome_is_counted_by_what_it_is_and_not_by_how_it_is_worded(results
     plain["lines"][1]["verdict"] = None
     file.write_text(json.dumps(plain))
     text, made = read()
-    assert "synthetic 1 supported" in made.text("p")
-    assert len(verdicts_of(text)) == 1
+    assert "synthetic 1 claim: 1 supported" in made.text("summary")
+    assert [len(rows) for rows in verdicts_of(text)] == [1]
     assert '<span class="supported">supported (one seed)</span>' in text
 
 
@@ -226,13 +240,44 @@ def test_a_folder_of_videos_lists_only_the_claims_that_it_has_runs_for(results, 
     save_claims(both)
     save_claims(both, "folder", str(tmp_path / "my videos"))
     text, made = read()
-    rows = verdicts_of(text)
-    assert [row.split(" T-STAM")[0] for row in rows] == [
-        "Claim 0 supported", "Claim 1 not run", "Claim 0 supported folder-my videos",
-    ]  # fmt: skip
-    headings = Page(text.split('id="verdicts"')[1].split("</table>")[0]).text("th")[:4]
-    assert headings == ["claim", "verdict", "data", "paper"]
-    assert {"synthetic 1 supported, 1 not run", "small real 1 supported"} <= set(made.text("p"))
+    apart = [[row.split(" T-STAM")[0] for row in rows] for rows in verdicts_of(text)]
+    assert apart == [["Claim 0 supported", "Claim 1 not run"], ["Claim 0 supported"]]
+    captions = [each for each in made.text("caption") if each.startswith("Verdicts")]
+    assert captions == ["Verdicts, synthetic", "Verdicts, small real, folder-my videos"]
+    assert Page(text.split('class="verdicts"')[1]).text("th")[:3] == ["claim", "verdict", "paper"]
+    said = {"synthetic 2 claims: 1 supported, 1 not run", "small real folder-my videos 1 claim: 1 supported"}
+    assert said <= set(made.text("summary"))
+
+
+def test_tiers_never_share_a_table_and_tables_have_their_sections(results):
+    exact = replace(TABLE, name="cost_claims", paper="", tier="exact", title="Cost.", notebook="efficiency",
+                    lines=(Line({"source": "IMRS, 4", "verdict": "holds"}, (), Verdict(Outcome.HOLDS)),))  # fmt: skip
+    order = replace(TABLE, name="temporal_order", paper="", title="Time.", notebook="temporal_order")
+    for each in (exact, order):
+        finished.save(each, Parameters())
+    text, made = read()
+    assert section(text, "exact").text("h3") == ["Cost. exact"]
+    assert section(text, "time").text("h3") == ["Time. synthetic"]
+    assert section(text, "paper-1").text("h3") == ["IMRS, Table 3: channel excitation. synthetic"]
+    assert "1 of 1 claim on cost holds" in section(text, "cards").text("article")[0]
+    assert made.text("h2")[:4] == ["Does it reproduce?", "Every claim and its gain", "How to read it", "Missing"]
+    assert made.text("h2")[4:7] == ["Exact counts", "The direction of time", "IMRS"]
+    assert "tier" not in made.text("th")  # it is in each heading
+
+
+def test_the_forest_plot_is_beside_its_verdicts(results, tmp_path):
+    save_claims([Outcome.SUPPORTED])
+    save_claims([Outcome.SUPPORTED], "folder", str(tmp_path / "mine"))
+    for dataset in ("synthetic", "folder-mine"):
+        draw(results.parent / "figures" / "small" / dataset / "claims.png")
+    text, made = read()
+    alts = [image["alt"] for image in made.all("img") if image["alt"].startswith("Forest plot")]
+    assert alts == [
+        "Forest plot, synthetic, 1 claim: 1 supported. Its numbers are in the table below.",
+        "Forest plot, small real, folder-mine, 1 claim: 1 supported. Its numbers are in the table above.",
+    ]
+    assert len(section(text, "verdicts").all("img")) == 2
+    assert text.index(alts[0]) < text.index('class="verdicts"') < text.index(alts[1])  # the first is not folded
 
 
 def test_text_from_files_is_never_markup(results, tmp_path):
@@ -313,11 +358,13 @@ def test_the_page_shows_what_was_made_again_where(results):
     compare.add([made_again(), outside], results / "small" / "again")
     compare.add([made_again(processor_again="C", interval=None, equal=True)], results / "small" / "again")
     _, shown = read()
-    (sentence,) = (text for text in shown.text("p") if "runs made again" in text)
-    assert sentence.startswith(
-        "3 runs made again: 1 equal to the committed record to the bit; 1 of 2 within the spread"
-    )
-    assert f"1 of 3 outside the spread of their seeds: {IDS[1]}." in sentence
+    sentences = [text for text in shown.text("p") if "runs made again" in text]
+    assert len(sentences) == 2  # on the first screen, and in its section
+    for sentence in sentences:
+        assert sentence.startswith(
+            "3 runs made again: 1 equal to the committed record to the bit; 1 of 2 within the spread"
+        )
+        assert f"1 of 3 outside the spread of their seeds: {IDS[1]}." in sentence
     rows = [row for row in shown.text("tr") if "[70.0, 90.0] of 9 seeds" in row or "no spread to compare with" in row]
     assert len(rows) == 3
     for row, words in zip(rows, ("75.0", "60.0", "equal"), strict=True):
@@ -483,3 +530,17 @@ def test_what_the_page_says_first_agrees_with_the_verdicts_and_the_page_on_evide
         assert words in explained
     embedded = [line for table, line in evidence.verdicts(tables) if table.dataset == "synthetic"]
     assert Counter(line.verdict.outcome for line in embedded)[Outcome.CONTRADICTED] == 5
+
+
+def test_the_page_and_the_readme_beside_it_say_the_same(results):
+    save_claims([Outcome.SUPPORTED, Outcome.NOT_TESTABLE])
+    file = results.parent / "README.md"
+    file.write_text(f"{readme.START}\n{readme.END}\n")
+    text, _ = read()
+    said = "of 2 claims of T-STAM, 1 is supported, none is contradicted and 1 is not testable here"
+    assert said in file.read_text()
+    assert said in text
+    before = file.read_text()
+    save_claims([Outcome.SUPPORTED])
+    report.write("smoke")
+    assert file.read_text() == before

@@ -15,6 +15,7 @@ COMMITTED = ("small", "gpu", "paper")  # these profiles share one page; smoke, w
 def write(profile: str = "small") -> Path:
     """Writes results/index.html, one page that needs no network; for the smoke profile results/smoke/index.html.
 
+    The page of the other profiles comes with the results in the README beside results/, where there is one.
     Raises a ReproError that names the file where a table, a figure or a record cannot be read.
     """
     if profile not in PROFILES:
@@ -22,6 +23,11 @@ def write(profile: str = "small") -> Path:
     target = paths.out() / "results" / ("smoke/index.html" if profile == "smoke" else "index.html")
     with paths.atomic(target) as part:
         part.write_text(text(profile, target.parent), encoding="utf-8")
+    beside = paths.out() / "README.md"
+    if profile != "smoke" and beside.exists():
+        from repro.report import page, readme  # as in `text`
+
+        readme.write(page.summary(COMMITTED), beside)
     return target
 
 

@@ -1,6 +1,5 @@
 """The tables of results/: their order, their verdicts, and which of them are missing."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +34,13 @@ class Table:
 
     @property
     def where(self) -> tuple[str, ...]:
-        """The tier, the data set where the tier does not name it already, and a profile other than small."""
-        named = self.dataset in (self.result.tier, "synthetic")
-        return (
-            (self.result.tier,)
-            + (self.dataset,) * (not named)
-            + (f"profile {self.profile}",) * (self.profile != "small")
-        )
+        """The origin of its numbers, as `at` gives it."""
+        return self.at(self.result.tier)
+
+    def at(self, tier: str) -> tuple[str, ...]:
+        """A tier, the data set where the tier does not name it already, and a profile other than small."""
+        named = self.dataset in (tier, "synthetic")
+        return (tier,) + (self.dataset,) * (not named) + (f"profile {self.profile}",) * (self.profile != "small")
 
     @property
     def caption(self) -> str:
@@ -83,14 +82,6 @@ def verdicts(found: Sequence[Table]) -> list[tuple[Table, Line]]:
 
 def _left_out(table: Table, line: Line) -> bool:
     return table.dataset not in DATASETS and line.verdict.outcome is Outcome.NOT_RUN
-
-
-def counts(judged: Sequence[tuple[Table, Line]]) -> dict[str, dict[Outcome, int]]:
-    """{tier: {outcome: how many claims have it}}, outcomes in the order of `Outcome`."""
-    found: dict[str, Counter[Outcome]] = {}
-    for table, line in judged:
-        found.setdefault(line.cells.get("tier", table.result.tier), Counter())[line.verdict.outcome] += 1
-    return {tier: {each: counted[each] for each in Outcome if each in counted} for tier, counted in found.items()}
 
 
 def missing(found: Sequence[Table], profile: str) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """A table as the page shows it: cells with a look, columns of numbers on the right."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,21 +44,22 @@ def look(outcome: Outcome) -> str:
 
 
 def of_result(caption: str, result: Result) -> Grid:
-    """A finished table as it is."""
-    return of_lines(caption, [(line, {}) for line in result.lines], result.numeric)
+    """A finished table as it is, without a column that repeats its tier."""
+    return of_lines(caption, result.lines, result.numeric, result.tier)
 
 
 def of_lines(
-    caption: str, lines: Sequence[tuple[Line, Mapping[str, str]]], numeric: Collection[str], first: Sequence[str] = ()
+    caption: str, lines: Sequence[Line], numeric: Collection[str], tier: str, first: Sequence[str] = ()
 ) -> Grid:
-    """Lines of finished tables, each after further cells; the columns `first` come first. A column without text is left out."""
-    rows = [dict(more) | dict(line.cells) for line, more in lines]
-    names = dict.fromkeys([*first, *(name for row in rows for name in row)])
-    columns = [name for name in names if any(row.get(name) for row in rows)]
-    cells = [
-        [_cell(name, row.get(name, ""), line.verdict) for name in columns]
-        for row, (line, _) in zip(rows, lines, strict=True)
+    """Lines of one tier, the columns `first` first. A column without text is left out, and so is one of the tier alone."""
+    names = dict.fromkeys([*first, *(name for line in lines for name in line.cells)])
+    columns = [
+        name
+        for name in names
+        if any(line.cells.get(name) for line in lines)
+        and not (name == "tier" and all(line.cells.get(name) == tier for line in lines))
     ]
+    cells = [[_cell(name, line.cells.get(name, ""), line.verdict) for name in columns] for line in lines]
     return Grid(caption, columns, cells, {place for place, name in enumerate(columns) if name in numeric})
 
 

@@ -37,3 +37,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
     button.addEventListener("click", () => sort(heading));
   }
 }
+
+// A box that is narrower than its table or plot says so, also when it is opened or the window changes.
+const boxes = new ResizeObserver((seen) => {
+  for (const { target } of seen) target.classList.toggle("wide", target.scrollWidth > target.clientWidth);
+});
+for (const box of document.querySelectorAll(".box, .forest")) boxes.observe(box);
+
+// Paper shows what is folded on the screen.
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));

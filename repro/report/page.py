@@ -1,19 +1,23 @@
 """From evidence to one HTML page. Style, script and images are inside it; it links only files of the project."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
 from repro import notebooks, paths
 from repro.evidence.results import Line
 from repro.evidence.statistics import Outcome
-from repro.models.tools.cost import published_models
+from repro.models.tools.cost import SYSTEMS, published_models
 from repro.papers import TITLES
-from repro.report import again, evidence, grid, pictures, runs
+from repro.report import again, cards, evidence, grid, pictures, runs
+from repro.report.cards import Card
 from repro.report.evidence import Table
 from repro.report.grid import Cell, Grid
 from repro.report.links import link
+from repro.report.pictures import Figure
 
 TIERS = {
     "exact": "counts of parameters and multiply-adds, to the last digit, beside the numbers that the papers print",
@@ -32,18 +36,20 @@ OUTCOMES = {
     Outcome.NOT_RUN: "no records; the command makes them",
 }
 FIRST = ("claim", "verdict")  # columns of the verdicts that fit on a phone
+TIME = "temporal_order"  # the notebook on the direction of time, which has a section of its own
 DOCS = ("evidence", "results", "deviations")  # pages in docs/ that this page links
 
 
 def render(profile: str, profiles: Sequence[str], folder: Path) -> str:
     """The page of `profiles` as text, for a file in `folder`. Names what `profile` lacks. Equal inputs give equal text."""
     tables = [table for each in profiles for table in evidence.tables(each)]
-    judged = evidence.verdicts(tables)
-    exact = _exact()
+    counts = counted()
+    exact, others = _exact(counts, True), _exact(counts, False)
     shown = [t for t in tables if t.result.name != evidence.CLAIMS and not _counts_again(t, exact)]
     figures = {(f.profile, f.dataset, f.name): f for f in pictures.figures(profiles, folder)}
+    verdicts = _verdicts(evidence.verdicts(tables), figures)
     keys = {table.id: (table.profile, table.dataset, table.result.name) for table in shown}
-    beside = {id: figures[key] for id, key in keys.items() if key in figures}
+    beside = {id: figures.pop(key) for id, key in keys.items() if key in figures}
     return _template().render(
         profile=profile,
         profiles=list(dict.fromkeys(table.profile for table in tables)),
@@ -51,18 +57,33 @@ def render(profile: str, profiles: Sequence[str], folder: Path) -> str:
         tiers=TIERS,
         outcomes=OUTCOMES,
         look=grid.look,
-        counts=evidence.counts(judged),
-        verdicts=_verdicts(judged),
+        tally=cards.tally,
+        number=cards.number,
+        cards=cards.of_tables(tables, counts),
+        verdicts=verdicts,
         missing=evidence.missing(tables, profile),
-        papers=_by_paper(shown),
+        exact=exact,
+        exact_others=others,
+        counted=[table for table in shown if table.result.tier == "exact"],
+        time_order=[table for table in shown if table.result.notebook == TIME],
+        papers=_by_paper([t for t in shown if t.result.tier != "exact" and t.result.notebook != TIME]),
         grids={table.id: grid.of_result(table.caption, table.result) for table in shown},
         runs={table.id: made for table in shown if (made := runs.of_table(table, folder)) is not None},
         figures=beside,
-        others=[figure for figure in figures.values() if figure not in beside.values()],
-        exact=exact,
+        others=list(figures.values()),
         again=again.section(profiles),
         notebooks=_notebooks(profile, folder),
     )
+
+
+def summary(profiles: Sequence[str]) -> list[Card]:
+    """The cards of the page of `profiles`."""
+    return cards.of_tables([table for each in profiles for table in evidence.tables(each)], counted())
+
+
+def counted() -> dict[str, list[dict[str, Any]]]:
+    """All exact counts, made now, by group of networks."""
+    return {group: published_models(group) for group in SYSTEMS}
 
 
 def _template() -> jinja2.Template:
@@ -73,21 +94,44 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html")
 
 
-def _verdicts(judged: Sequence[tuple[Table, Line]]) -> Grid | None:
-    """The verdicts of all folders in one grid; data set and profile where they are not the usual ones."""
-    lines = []
+@dataclass(frozen=True)
+class Verdicts:
+    """The verdicts of one place. where: as `cards.place` gives it. figure: the forest plot, where there is one."""
+
+    where: tuple[str, ...]
+    outcomes: list[Outcome]
+    lines: Grid
+    figure: Figure | None
+
+
+def _verdicts(judged: Sequence[tuple[Table, Line]], figures: dict[tuple[str, ...], Figure]) -> list[Verdicts]:
+    """One per place, so that tiers never share a table; their plots are taken from `figures`, {profile, data set, name}."""
+    places: dict[tuple[str, ...], list[tuple[Table, Line]]] = {}
     for table, line in judged:
-        where = {"data": table.dataset if table.dataset != "synthetic" else ""}
-        lines.append((line, where | {"profile": table.profile if table.profile != "small" else ""}))
-    numeric = {name for table, _ in judged for name in table.result.numeric}
-    return grid.of_lines("Verdicts", lines, numeric, FIRST) if lines else None
+        places.setdefault(cards.place(table, line), []).append((table, line))
+    made = []
+    for where, found in places.items():
+        table, lines = found[0][0], [line for _, line in found]
+        caption = f"Verdicts, {', '.join(where)}"
+        made.append(
+            Verdicts(
+                where,
+                [line.verdict.outcome for line in lines],
+                grid.of_lines(caption, lines, table.result.numeric, where[0], FIRST),
+                figures.pop((table.profile, table.dataset, evidence.CLAIMS), None),
+            )
+        )
+    return made
 
 
-def _exact() -> Grid:
-    """All exact counts, made now."""
-    counted = published_models()
-    columns = list(dict.fromkeys(name for row in counted for name in row))
-    return grid.of_values("Exact counts", columns, [[row.get(name) for name in columns] for row in counted])
+def _exact(counts: Mapping[str, Sequence[Mapping[str, Any]]], printed: bool) -> Grid:
+    """The exact counts of networks whose cost a paper prints, or of all others; no column without a value."""
+    rows = [row for group in counts.values() for row in group]
+    chosen = [row for row in rows if (row["match"] is not None) == printed]
+    names = dict.fromkeys(name for row in chosen for name in row)
+    columns = [name for name in names if any(row.get(name) not in (None, "-") for row in chosen)]
+    caption = "Exact counts beside printed ones" if printed else "Exact counts of networks whose cost no paper prints"
+    return grid.of_values(caption, columns, [[row.get(name) for name in columns] for row in chosen])
 
 
 def _counts_again(table: Table, exact: Grid) -> bool:
