@@ -140,7 +140,6 @@ def prepare(
     side: int = 256,
     flow: str = "tvl1",
     bound: float = 20.0,
-    group: str = "",
     allow_missing: bool = False,
     jobs: int = -1,
     device: str = "cpu",
@@ -153,27 +152,44 @@ def prepare(
         side: short side of the stored frames, in pixels.
         flow: tvl1, dis, farneback, or tvl1_torch: TV-L1 on torch tensors, for a GPU.
         bound: stored flow is clipped to this many pixels and mapped to 0..255.
-        group: for folder data, a regular expression with a named group (?P<group>...) on the file names.
         allow_missing: go on without the files that are absent.
         jobs: processes at once, -1 for one per core.
         device: cpu, or cuda for the flow tvl1_torch.
     """
-    import pandas as pd
-
     from repro.data import catalog
     from repro.data import prepare as packing
     from repro.data.store import Recipe
     from repro.papers import recipes
     from repro.parameters import Parameters
 
-    given = Parameters(dataset=dataset, data_root=str(root or ""), group=group, allow_missing=allow_missing, jobs=jobs)
-    recipe = Recipe(side=side, flow=flow, bound=bound)
-    splits = (1, 2, 3) if dataset in ("ucf101", "hmdb51", "synthetic") else (1,)
-    clips = [recipes.clips(given, split, "rgb", val_fraction=0.0) for split in splits]
-    table = pd.concat([catalog.of(each, jobs).table for each in clips]).drop_duplicates("clip")
-    prepared = packing.prepare(table, dataset, catalog.data_root(clips[0]), recipe, jobs, device)
+    given = Parameters(dataset=dataset, data_root=str(root or ""), allow_missing=allow_missing, jobs=jobs)
+    recipe, data = Recipe(side=side, flow=flow, bound=bound), recipes.clips(given, 1, "rgb")
+    table = catalog.every_clip(data, jobs)
+    prepared = packing.prepare(table, dataset, catalog.data_root(data), recipe, jobs, device)
     print(prepared.summary())
     packing.require_all(prepared)
+
+
+def folds(root: tyro.conf.Positional[Path], /, group: str = "", number: str = "all") -> None:
+    """List the folds of a folder of videos, whom each leaves out, and the parameters that ask for all of them.
+
+    Args:
+        root: the folder, with one subfolder per class.
+        group: a regular expression with a named group (?P<group>...) on the file names, or a CSV file in the folder with
+            the columns clip and group. Without it each clip is a group.
+        number: of folds, or all: each group is left out once.
+    """
+    import shlex
+
+    from repro import parameters
+    from repro.data import catalog
+
+    count = parameters.folds(number)
+    table = catalog.folds(root, group, count)
+    print(table.to_string(index=False))
+    splits = table["split"][table["no training clip of"] == ""]
+    given = {"data_root": root, "group": group, "folds": count, "splits": ",".join(map(str, splits))}
+    print("-p dataset folder", *(f"-p {name} {shlex.quote(str(value))}" for name, value in given.items() if value))
 
 
 def models(as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
@@ -212,8 +228,8 @@ def doctor() -> None:
 def main() -> None:
     """Runs a subcommand; a `ReproError` is one line on stderr and exit code 1."""
     commands = {
-        "list": list_, "run": run, "reproduce": reproduce, "rerun": rerun, "rebuild": rebuild, "prepare": prepare,
-        "models": models, "report": report, "doctor": doctor,
+        "list": list_, "run": run, "reproduce": reproduce, "rerun": rerun, "rebuild": rebuild, "folds": folds,
+        "prepare": prepare, "models": models, "report": report, "doctor": doctor,
     }  # fmt: skip
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog="python -m repro", description=__doc__)

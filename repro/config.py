@@ -30,6 +30,7 @@ DATASETS = (
 # Classes that a horizontal flip turns into each other, or that name left and right: these clips are never flipped.
 DIRECTED = ("synthetic", "something_v1", "something_v2")
 PLACE = {"identity": False}  # a field that only says where a file is
+LATER = {"identity": "changed"}  # a field added later: its default is no part of the identity, so older ids stay
 
 
 @checked
@@ -56,9 +57,11 @@ class Data:
     test_frames: int = 0  # T in testing (TSN: 25); 0: as in training
     crops: Literal["centre", "ten"] = "centre"  # of each test view; ten: as TSN
     average: Literal["logits", "probabilities"] = "logits"  # over a video's test views
-    group: str = ""  # folder data: the expression that finds the group of a clip
+    group: str = ""  # folder data: the expression that finds the group of a clip, or a CSV file in the folder
     allow_missing: bool = False  # clips without a file are left out; the record names them
     root: str = field(default="", metadata=PLACE)  # the folder of the files; empty: data/<dataset>
+    folds: int | str = field(default=3, metadata=LATER)  # folder data: their number; "all": one for each group
+    test_groups: tuple[str, ...] = field(default=(), metadata=LATER)  # folder data: the test part by name
 
     def __post_init__(self):
         if self.dataset not in DATASETS:
@@ -67,11 +70,31 @@ class Data:
         require(self.smallest_scale <= 1, "Data.smallest_scale", self.smallest_scale, "in (0, 1]")
         require(self.train_per_class >= 0, "Data.train_per_class", self.train_per_class, "zero (all) or positive")
         require(self.test_frames >= 0, "Data.test_frames", self.test_frames, "zero (as in training) or positive")
+        self._check_folds()
         if self.sampling == "consecutive":
             require(self.stack == 1, "Data.stack", self.stack, "1 for consecutive frames")
             require(self.test_frames == 0, "Data.test_frames", self.test_frames, "0 for consecutive frames: use views")
         else:
             require(self.views == "centre", "Data.views", self.views, "'centre' for segments, which span the video")
+
+    def _check_folds(self) -> None:
+        """What only a folder of videos has: groups in a file, folds, and a test part by name."""
+        number = isinstance(self.folds, int) and self.folds >= 2
+        require(number or self.folds == "all", "Data.folds", self.folds, "a number from 2, or 'all'")
+        in_order = list(self.test_groups) == sorted(set(self.test_groups))
+        require(in_order, "Data.test_groups", self.test_groups, "names in order, each once")
+        if self.dataset != "folder" and (self.folds != 3 or self.test_groups):
+            raise ReproError(
+                f"folds is {self.folds!r} and test_groups {self.test_groups!r}, but only dataset 'folder' takes them: "
+                f"{self.dataset} brings its own splits"
+            )
+        if self.test_groups and (self.split, self.folds) != (1, 3):
+            raise ReproError(
+                f"test_groups names the one test part, so split is 1 and folds 3, not {self.split} and {self.folds!r}"
+            )
+        if self.group.endswith(".csv"):
+            plain = not {"/", "\\"} & set(self.group)
+            require(plain, "Data.group", self.group, "the name of a CSV file in the folder of the videos")
 
     @property
     def channels(self) -> int:
@@ -219,12 +242,18 @@ class Run:
 
 
 def content(config: Any) -> Any:
-    """A configuration as plain JSON values, without the fields that only say where a file is."""
+    """A configuration as plain JSON values, without the fields that only say where a file is, or were added since."""
     if dataclasses.is_dataclass(config):
-        fields = [f for f in dataclasses.fields(config) if f.metadata.get("identity", True)]
-        return {f.name: content(getattr(config, f.name)) for f in fields}
+        values = [(f, getattr(config, f.name)) for f in dataclasses.fields(config)]
+        return {f.name: content(value) for f, value in values if _counts(f, value)}
     if isinstance(config, Mapping):
         return {str(k): content(v) for k, v in config.items()}
     if isinstance(config, tuple | list):
         return [content(v) for v in config]
     return config
+
+
+def _counts(field: dataclasses.Field, value: Any) -> bool:
+    """Whether a field with this value is part of the identity: see `PLACE` and `LATER`."""
+    rule = field.metadata.get("identity", True)
+    return value != field.default if rule == "changed" else rule

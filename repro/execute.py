@@ -68,7 +68,8 @@ def prepare_clips(runs: Sequence[Run], jobs: int = -1) -> None:
 
 def _clips(d: Data) -> tuple:
     """What decides which clips a run sees."""
-    return d.dataset, catalog.data_root(d), d.split, d.val_fraction, d.train_per_class, d.group, d.allow_missing
+    parts = d.split, d.folds, d.test_groups, d.val_fraction, d.train_per_class
+    return d.dataset, catalog.data_root(d), d.group, d.allow_missing, *parts
 
 
 def _compare_clips(runs: Sequence[Run]) -> None:

@@ -22,11 +22,13 @@ class Parameters:
     profile: Literal["smoke", "small", "gpu", "paper"] = "small"  # how much to compute
     dataset: str = "synthetic"  # a name in `config.DATASETS`
     data_root: str = ""  # folder of the data set's files; empty: the embedded set, or data/<dataset>
-    splits: Any = (1,)  # a number, a list of numbers, or text such as "1,2,3"; becomes a tuple
+    splits: Any = (1,)  # a number, a list of numbers, or text such as "1,2,3"; becomes a tuple. "all": of `folds` folds
     seeds: Any = (0, 1, 2)  # the same
     jobs: int = -1  # processes at once; -1: one per core
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    group: str = ""  # folder data: a regular expression with (?P<group>...) for who must stay in one part
+    group: str = ""  # folder data: an expression with (?P<group>...), or a CSV there, for who stays in one part
+    folds: Any = 3  # folder data: a number of folds, or "all": each group is left out once
+    test_groups: Any = ()  # folder data, in place of folds: the groups of the test part, such as "lyova,moshe"; a tuple
     allow_missing: bool = False  # leaves out clips whose files are absent, and records which
     fresh: bool = False  # trains what has no record on this machine; else committed records count too
     pretrained_rgb: str = ""  # path of a public checkpoint to fine-tune from
@@ -35,6 +37,10 @@ class Parameters:
     def __post_init__(self):
         if self.dataset not in config.DATASETS:
             raise unknown("dataset", self.dataset, config.DATASETS)
+        object.__setattr__(self, "folds", folds(self.folds))
+        object.__setattr__(self, "test_groups", names("test_groups", self.test_groups))
+        if self.splits == "all":
+            object.__setattr__(self, "splits", self._all_splits())
         for name, least in (("splits", 1), ("seeds", 0)):
             object.__setattr__(self, name, whole_numbers(name, getattr(self, name), least))
         require(self.jobs >= 1 or self.jobs == -1, "jobs", self.jobs, "a number of processes, or -1 for one per core")
@@ -44,6 +50,17 @@ class Parameters:
             )
         if self.dataset == "folder" and not self.data_root:
             raise ReproError("dataset is 'folder', but data_root is empty: name the folder of your videos")
+
+    def _all_splits(self) -> tuple[int, ...]:
+        """The splits of a number of folds. How many folds "all" makes stands in the files, which no plan reads."""
+        if self.dataset != "folder":
+            raise ReproError("splits is 'all', which only a folder's folds have: give numbers, such as '1,2,3'")
+        if self.folds == "all":
+            raise ReproError(
+                "splits and folds are both 'all', but only the files say how many groups there are: `python -m repro folds "
+                f"{self.data_root or 'DIR'}`, with --group, prints the numbers to give as splits"
+            )
+        return tuple(range(1, self.folds + 1))
 
     @classmethod
     def from_notebook(cls, namespace: Mapping[str, Any], *options: str) -> "Parameters":
@@ -109,6 +126,25 @@ def whole_numbers(name: str, value: Any, least: int) -> tuple[int, ...]:
     if not numbers or not right or len(set(numbers)) != len(numbers):
         raise ReproError(f"{name} is {value!r}, but must be whole numbers from {least}, each once, such as '1,2,3'")
     return numbers
+
+
+def folds(value: Any) -> int | str:
+    """A number of folds from 2, or 'all', in the forms that papermill may hand over."""
+    text = str(value).strip()
+    if text == "all":
+        return text
+    if not (text.isdecimal() and int(text) >= 2):
+        raise ReproError(f"folds is {value!r}, but must be a number from 2, or 'all' to leave each group out once")
+    return int(text)
+
+
+def names(name: str, value: Any) -> tuple[str, ...]:
+    """Names in order, each once, from text with commas, a list, or a single number: what papermill may hand over."""
+    parts = value if isinstance(value, list | tuple) else str(value).split(",") if value != "" else []
+    found = {str(part).strip() for part in parts}
+    if not all(isinstance(part, str | int) for part in parts) or "" in found:
+        raise ReproError(f"{name} is {value!r}, but must be names with commas between them, such as 'lyova,moshe'")
+    return tuple(sorted(found))
 
 
 def assigned(cells: Sequence[str], fields: Sequence[str]) -> list[str]:

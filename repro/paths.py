@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+LFS_POINTER = b"version https://git-lfs"
 
 
 def data() -> Path:
@@ -29,6 +30,12 @@ def committed() -> Path:
 def runs() -> Path:
     """One folder per run: its record, its last checkpoint, its weights, its lock. `$REPRO_RUNS`, or runs/ in the data."""
     return Path(os.environ.get("REPRO_RUNS") or data() / "runs").expanduser().resolve()
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is the short text that stands for a large file until `git lfs pull` fetches it."""
+    with open(path, "rb") as file:
+        return file.read(len(LFS_POINTER)) == LFS_POINTER
 
 
 @contextmanager

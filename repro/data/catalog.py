@@ -1,7 +1,7 @@
 """The table of clips of a data set: clip, path, label, class, group, part.
 
 The official split decides train and test; a validation part is carved from train, whole groups at a time (UCF101: the
-group in the file name; HMDB51: the source film; Diving48: the recording; `folder`: what an expression finds; no groups
+group in the file name; HMDB51: the source film; Diving48: the recording; `folder`: what the user names; no groups
 in Something-Something), and the test part stays as it is. Where the official test part has no labels, the official
 validation part is the test part.
 """
@@ -13,20 +13,22 @@ import os
 import stat
 import sys
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from repro import paths
-from repro.config import Data
+from repro.config import DATASETS, Data
+from repro.data.annotations import folder
 from repro.data.annotations import large as annotations_large
 from repro.data.annotations import small as annotations
 from repro.data.annotations.small import Clip
 from repro.data.embedded import videos as embedded
 from repro.errors import ReproError, unknown
 
-DATASETS = {**annotations.DATASETS, **annotations_large.DATASETS}
+READERS = {**annotations.DATASETS, **annotations_large.DATASETS}  # of annotation files; a folder has none
 LAYOUTS = {**annotations.LAYOUTS, **annotations_large.LAYOUTS}
 PARTS = ("train", "val", "test")
 UCF101 = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}  # train, test; 13,320 in each split
@@ -81,10 +83,35 @@ def of(data: Data, jobs: int = 1) -> Catalog:
             raise unknown("edition of the embedded set", data.source, embedded.EDITIONS)
         embedded.write(data_root(data), embedded.EDITIONS[data.source], jobs)
     return load(
-        data.dataset, data_root(data), data.split,
-        group=data.group or None, val_fraction=data.val_fraction, train_per_class=data.train_per_class,
+        data.dataset, data_root(data), data.split, group=data.group, val_fraction=data.val_fraction,
+        train_per_class=data.train_per_class, folds=data.folds, test_groups=data.test_groups,
         allow_missing=data.allow_missing,
     )  # fmt: skip
+
+
+def every_clip(data: Data, jobs: int = 1) -> pd.DataFrame:
+    """All clips of a data set, columns clip and path; no group and no split is asked of a folder of videos."""
+    if data.dataset == "folder":
+        clips = folder.read(_checked_root("folder", data_root(data)))[1]
+        return pd.DataFrame([(clip.name, str(clip.path)) for clip in clips], columns=["clip", "path"])
+    splits = (1, 2, 3) if data.dataset in ("ucf101", "hmdb51", "synthetic") else (1,)
+    tables = [of(replace(data, split=split, val_fraction=0.0), jobs).table for split in splits]
+    return pd.concat(tables)[["clip", "path"]].drop_duplicates("clip")
+
+
+def folds(root: Path | str, group: str = "", count: int | str = "all") -> pd.DataFrame:
+    """The folds of a folder of videos, one row each: split, the groups left out, test clips, classes left untrained."""
+    root = _checked_root("folder", root)
+    _, clips = folder.read(root, group)
+    return pd.DataFrame(
+        {
+            "split": split,
+            "leaves out": ", ".join(groups),
+            "test clips": sum(clip.group in groups for clip in clips),
+            "no training clip of": ", ".join(folder.untrained(clips, set(groups))),
+        }
+        for split, groups in enumerate(folder.folds(root, clips, count), 1)
+    )
 
 
 def at_hand(data: Data) -> Catalog | None:
@@ -102,18 +129,20 @@ def load(
     root: Path | str,
     split: int = 1,
     *,
-    group: str | None = None,
+    group: str = "",
     val_fraction: float = 0.1,
     train_per_class: int = 0,
-    folds: int = 3,
+    folds: int | str = 3,
+    test_groups: Sequence[str] = (),
     allow_missing: bool = False,
 ) -> Catalog:
     """Reads the clips of `dataset` below `root` (required files: `LAYOUTS`; label order: its reader).
 
     split: 1 to 3 (UCF101, HMDB51), those present (synthetic), 1 to `folds` (folder: the fold left out as test part), or
     1, the only one (all others).
-    group: for folder, a regular expression searched in the file name, with the group in `(?P<group>...)`; without one,
-    each clip is a group of its own.
+    group: for folder, what finds the group of a clip: see `annotations.folder.read`.
+    folds: for folder, a number from 2, or 'all': as many as groups, each left out once.
+    test_groups: for folder, the groups of the test part by name, in place of a fold.
     val_fraction: share of the training clips that becomes the validation part, in whole groups; 0 for none. It is
     carved from the full lists, so a clip's part does not depend on which files are missing.
     train_per_class: training clips of each class that are kept, by `few`; 0 for all.
@@ -126,18 +155,17 @@ def load(
         raise ReproError(f"val_fraction is {val_fraction}; give a share of the training clips, from 0 to below 1")
     if train_per_class < 0:
         raise ReproError(f"train_per_class is {train_per_class}; give a number of clips, or 0 for all")
-    if dataset != "folder" and (group or folds != 3):
+    if dataset != "folder" and (group or folds != 3 or test_groups):
         raise ReproError(
-            f"group={group!r}, folds={folds}: only 'folder' takes them, {dataset} brings groups and splits"
+            f"group={group!r}, folds={folds!r}, test_groups={test_groups!r}: only 'folder' takes them, {dataset} brings "
+            "groups and splits"
         )
-    root = Path(root).expanduser().absolute()
-    layout = LAYOUTS.get(dataset, {})
-    absent = [name for name in layout if not (root / name).is_dir()]
-    if not root.is_dir() or absent:
-        holds = " and ".join(f"{name}/ ({what})" for name, what in layout.items()) or "class/video files"
-        what = f"it lacks {' and '.join(absent)}" if root.is_dir() else "there is no such folder"
-        raise ReproError(f"{dataset}: the data root {root} has to hold {holds}, but {what}")
-    classes, clips = DATASETS[dataset](root, split, group, folds)
+    root = _checked_root(dataset, root)
+    if dataset == "folder":
+        classes, clips = folder.read(root, group)
+        clips = folder.leave_out(root, clips, split, folds, test_groups)
+    else:
+        classes, clips = READERS[dataset](root, split)
     if dataset in OFFICIAL:
         count, official = Counter(clip.part for clip in clips), OFFICIAL[dataset][split]
         found = {**{key: count[key] for key in official}, "classes": len(classes)}
@@ -148,6 +176,18 @@ def load(
             )
     clips = few(carve(sorted(clip for clip in clips if clip.part != "unused"), val_fraction), train_per_class)
     return _catalog(dataset, split, classes, clips, root, allow_missing)
+
+
+def _checked_root(dataset: str, root: Path | str) -> Path:
+    """The absolute path of a data set's folder, which has to hold what its layout says."""
+    root = Path(root).expanduser().absolute()
+    layout = LAYOUTS.get(dataset, {})
+    absent = [name for name in layout if not (root / name).is_dir()]
+    if not root.is_dir() or absent:
+        holds = " and ".join(f"{name}/ ({what})" for name, what in layout.items()) or "class/video files"
+        what = f"it lacks {' and '.join(absent)}" if root.is_dir() else "there is no such folder"
+        raise ReproError(f"{dataset}: the data root {root} has to hold {holds}, but {what}")
+    return root
 
 
 def _catalog(

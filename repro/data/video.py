@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from repro.errors import ReproError
+from repro.paths import is_lfs_pointer
 
 # Quiet, because FFmpeg's remarks name no file and the errors below do. Read when the first file is opened.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -64,6 +65,8 @@ def files(path: Path) -> list[Path]:
 def _open(path: Path) -> cv2.VideoCapture:
     if not path.is_file():
         raise ReproError(f"{path}: no such video file")
+    if is_lfs_pointer(path):
+        raise ReproError(f"{path}: a pointer of Git LFS, not the video itself; run `git lfs pull` in its repository")
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # its warning names no file
     try:
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, PARAMETERS)
@@ -102,6 +105,10 @@ def _images(path: Path) -> Iterator[np.ndarray]:
         except OSError as error:
             raise ReproError(f"{file}: cannot be read ({error.strerror}); fetch the frame folder again") from None
         image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
+        if image is None and is_lfs_pointer(file):
+            raise ReproError(
+                f"{file}: a pointer of Git LFS, not the image itself; run `git lfs pull` in its repository"
+            )
         if image is None:
             raise ReproError(f"{file}: not an image that OpenCV can decode ({len(data)} bytes); fetch it again")
         shape = shape or image.shape

@@ -28,6 +28,7 @@ NUMERIC = (
     "paper", "ours", "top-5", "seeds", "seed SD", "training", "imitation", "paper's gain", "our gain [95 %]", "difference",
     "p (Holm)",
 )  # fmt: skip
+FOLDS = 3  # from so many folds of real videos the fold is the unit; of two, one degree of freedom would be left
 COMPARED = "paper's gain", "our gain [95 %]", "difference"  # columns
 
 
@@ -191,12 +192,16 @@ def claimed_gain(row: str, base: str, paper: pd.DataFrame) -> tuple[float | None
 
 
 def gain_over(row: Row, base: Row) -> Gain:
-    """Gain of one row over another on the splits and seeds that both have."""
+    """Gain of one row over another on the splits and seeds that both have.
+
+    From three folds of a folder of videos the fold is the unit, whoever is left out in it (`intervals.over_folds`).
+    """
     ours, theirs = hits(row), hits(base)
     splits = sorted(ours.keys() & theirs.keys())
     seeds = {split: min(len(ours[split]), len(theirs[split])) for split in splits}
     weights = [ours[s].shape[1] for s in splits] if row.weighted else None
-    return paired_gain([ours[s][: seeds[s]] for s in splits], [theirs[s][: seeds[s]] for s in splits], weights)
+    folds = row.systems[0][0].data.dataset == "folder" and len(splits) >= FOLDS
+    return paired_gain([ours[s][: seeds[s]] for s in splits], [theirs[s][: seeds[s]] for s in splits], weights, folds)
 
 
 def recorded(rows: Sequence[Row]) -> list[Row]:

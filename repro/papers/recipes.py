@@ -26,7 +26,8 @@ def clips(parameters: Parameters, split: int, modality: str, **given: Any) -> Da
     """The clips of a run; `given` are fields of `Data`."""
     return Data(
         parameters.dataset, parameters.source, split, modality, **given, flip=parameters.dataset not in DIRECTED,
-        group=parameters.group, allow_missing=parameters.allow_missing, root=parameters.root,
+        group=parameters.group, allow_missing=parameters.allow_missing, root=parameters.root, folds=parameters.folds,
+        test_groups=parameters.test_groups,
     )  # fmt: skip
 
 

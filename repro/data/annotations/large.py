@@ -39,7 +39,7 @@ KINETICS_LINE = re.compile(
 KINETICS_TIMES = re.compile("_[0-9]{6}_[0-9]{6}$")  # begin and end in the YouTube video, in seconds
 
 
-def something_v1(root: Path, split: int, group: str | None, folds: int) -> tuple[list[str], list[Clip]]:
+def something_v1(root: Path, split: int) -> tuple[list[str], list[Clip]]:
     """Lines 'id;template' and a frame folder an id: frames/6106/00001.jpg. Each clip is a group of its own.
 
     Labels are the templates in sorted order, whatever the order of labels.csv. Two orders are in circulation, that of
@@ -60,7 +60,7 @@ def something_v1(root: Path, split: int, group: str | None, folds: int) -> tuple
     return classes, clips
 
 
-def something_v2(root: Path, split: int, group: str | None, folds: int) -> tuple[list[str], list[Clip]]:
+def something_v2(root: Path, split: int) -> tuple[list[str], list[Clip]]:
     """Entries {"id": "74225", "template": "Spinning [something] that ..."} and videos/74225.webm. No groups.
 
     Labels as numbered in labels.json ({"Spinning something that ...": "147"}), where templates have no brackets.
@@ -85,7 +85,7 @@ def something_v2(root: Path, split: int, group: str | None, folds: int) -> tuple
     return classes, clips
 
 
-def diving48(root: Path, split: int, group: str | None, folds: int) -> tuple[list[str], list[Clip]]:
+def diving48(root: Path, split: int) -> tuple[list[str], list[Clip]]:
     """Entries {"vid_name": "8qRmKunCjtY_00016", "label": 0, "start_frame": 0, "end_frame": 78}; videos/vid_name.mp4.
 
     The class of a label is its entry in the vocabulary, four words as one name; one of the 48 has no clip. The group is
@@ -112,7 +112,7 @@ def diving48(root: Path, split: int, group: str | None, folds: int) -> tuple[lis
     return classes, clips
 
 
-def kinetics400(root: Path, split: int, group: str | None, folds: int) -> tuple[list[str], list[Clip]]:
+def kinetics400(root: Path, split: int) -> tuple[list[str], list[Clip]]:
     """The official csv files, or lists as the field passes them on. Labels: the classes in alphabetical order.
 
     csv: train.csv, and validate.csv or val.csv, with a header and columns label, youtube_id, time_start, time_end. Files

@@ -1,13 +1,13 @@
-"""Readers: the official annotation files of UCF101 and HMDB51, and any tree of folders, as lists of clips.
+"""Readers: the official annotation files of UCF101 and HMDB51 as lists of clips.
 
 UCF101: Soomro, Zamir and Shah, arXiv 1212.0402. HMDB51: Kuehne et al., ICCV 2011. Required files: `LAYOUTS`.
-A reader takes (root, split, group, folds) and gives the class names in label order and the clips; it opens no video.
+A reader takes (root, split) and gives the class names in label order and the clips; it opens no video.
 A name read from a file may contain no path separator beyond the one of its format, so that no line leads out of the
 root. Links below the root are followed, because they are the user's own.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ class Clip(NamedTuple):
     part: str  # train, val, test, or unused (HMDB51)
 
 
-def ucf101(root: Path, split: int, group: str | None, folds: int) -> tuple[list[str], list[Clip]]:
+def ucf101(root: Path, split: int) -> tuple[list[str], list[Clip]]:
     """classInd.txt ('1 ApplyEyeMakeup'), trainlist01.txt ('Class/v_Class_g08_c01.avi 1'), testlist01.txt (no label)."""
     require_split("ucf101", split, (1, 2, 3))
     videos, lists = (root / name for name in LAYOUTS["ucf101"])
@@ -75,7 +75,7 @@ def _ucf101_file(videos: Path, cls: str, stem: str) -> Path:
     return videos / cls / f"{stem}.avi"
 
 
-def hmdb51(root: Path, split: int, group: str | None, folds: int) -> tuple[list[str], list[Clip]]:
+def hmdb51(root: Path, split: int) -> tuple[list[str], list[Clip]]:
     """One file per class and split, '<class>_test_split1.txt', of lines 'name.avi ID': 1 train, 2 test, 0 unused.
 
     The group is the source, the file name before '_<class>_', or the whole stem where that is absent. Classes in
@@ -104,66 +104,6 @@ def hmdb51(root: Path, split: int, group: str | None, folds: int) -> tuple[list[
             part = {"1": "train", "2": "test", "0": "unused"}[number]
             clips.append(Clip(name, videos / cls / file, cls, stem.split(f"_{cls}_")[0], part))
     return classes, clips
-
-
-def folder(root: Path, split: int, group: str | None, folds: int) -> tuple[list[str], list[Clip]]:
-    """Any root/class/video tree. The groups, sorted, are assigned to `folds` folds in turn; fold `split` is the test part.
-
-    Hidden files are ignored, and so are files beside the class folders (a README) unless they are videos. Anything
-    in a class folder that is no video by its suffix is an error: a clip in another format must not go missing silently.
-    """
-    if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
-        raise ReproError(f"folds is {folds!r}; give a whole number, at least 2")
-    require_split("folder", split, range(1, folds + 1))
-    find = _group_finder(group)
-    entries = sorted(path for path in root.iterdir() if not path.name.startswith("."))
-    classes = [path.name for path in entries if path.is_dir()]
-    loose = [path.name for path in entries if not path.is_dir() and path.suffix.lower() in SUFFIXES]
-    if loose or not classes:
-        found = f"the video {loose[0]} is beside the class folders" if loose else "there is no class folder"
-        raise ReproError(f"{root}: expected root/class/video files, but {found}")
-    seen, files = {}, []
-    for cls in classes:
-        videos = sorted(path for path in (root / cls).iterdir() if not path.name.startswith("."))
-        strange = [path.name for path in videos if path.suffix.lower() not in SUFFIXES or not path.is_file()]
-        if strange or not videos:
-            holds = (
-                f"{len(strange)} entries that are no video files: {', '.join(strange[:5])}" if strange else "no video"
-            )
-            raise ReproError(f"{root / cls}: the class folder holds {holds}; expected {', '.join(SUFFIXES)} files only")
-        for path in videos:
-            name = once(seen, f"{cls}/{path.stem}", str(path))
-            files.append((name, path, cls, find(path) if find else name))
-    groups = sorted({group for *_, group in files})
-    if len(groups) < folds:
-        raise ReproError(f"{root}: {len(groups)} groups ({', '.join(groups)}) do not fill {folds} folds; lower folds")
-    test = set(groups[split - 1 :: folds])
-    clips = [Clip(*file, "test" if file[-1] in test else "train") for file in files]
-    if lacking := sorted(set(classes) - {clip.cls for clip in clips if clip.part == "train"}):
-        raise ReproError(
-            f"{root}: split {split} of {folds} leaves no training clip of {', '.join(lacking)}; take other groups"
-        )
-    return classes, clips
-
-
-def _group_finder(group: str | None) -> Callable[[Path], str] | None:
-    """A function from a file to its group, None where there is no expression."""
-    if not group:
-        return None
-    try:
-        expression = re.compile(group)
-    except re.error as error:
-        raise ReproError(f"group {group!r} is not a regular expression: {error}") from None
-    if "group" not in expression.groupindex:
-        raise ReproError(f"group {group!r} has no '(?P<group>...)' part; mark with it what names the group")
-
-    def find(path: Path) -> str:
-        match = expression.search(path.name)
-        if not match or not match["group"]:
-            raise ReproError(f"group {group!r} finds no group in the file name of {path}; mend the expression")
-        return match["group"]
-
-    return find
 
 
 def read_text(path: Path) -> str:
@@ -196,4 +136,4 @@ def require_split(what: str, split: int, known: Collection[int]) -> None:
         raise ReproError(f"{what}: there is no split {split!r}; there are {', '.join(map(str, known)) or 'none'}")
 
 
-DATASETS = {"ucf101": ucf101, "hmdb51": hmdb51, "folder": folder, "synthetic": hmdb51}
+DATASETS = {"ucf101": ucf101, "hmdb51": hmdb51, "synthetic": hmdb51}

@@ -4,19 +4,20 @@ Files are read with `weights_only=True`, which refuses a file that would run cod
 """
 
 import pickle
+import tarfile
 import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from repro.errors import ReproError
 from repro.models.layers.excitation import ChannelExcitation, SqueezeExcitation
-from repro.paths import atomic
+from repro.paths import atomic, is_lfs_pointer
 
 FORMAT = "repro weights 1"
 
@@ -186,6 +187,12 @@ def read_weights(path: str | Path) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ReproError(f"no checkpoint at {path}; give the path of a file")
+    if is_lfs_pointer(path):
+        raise ReproError(
+            f"{path} is a pointer of Git LFS, not the checkpoint itself; run `git lfs pull` in its repository"
+        )
+    if tarfile.is_tarfile(path):
+        _refuse_tar(path)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected pickle protocol")  # of old files, which are read all the same
@@ -197,6 +204,19 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ReproError(f"{path} holds a {type(content).__name__}, not a checkpoint: a dictionary with a state_dict")
     return content
+
+
+def _refuse_tar(path: Path) -> NoReturn:
+    """The error for a tar: the first format of torch, or an archive."""
+    with tarfile.open(path) as tar:
+        inside = set(tar.getnames())
+    if not inside >= {"pickle", "storages", "tensors"}:
+        raise ReproError(f"{path} is a tar archive, not a checkpoint; unpack it and give the file in it")
+    raise ReproError(
+        f"{path} is in torch's first format, a tar, which cannot be read without running code from it. Take the newer "
+        "file of the same weights (torchvision's ResNet-50: resnet50-0676ba61.pth); or, if you trust this one, write it "
+        "anew: torch.save(torch.load(FILE, weights_only=False), NEW)"
+    )
 
 
 def _check_fit(path: Path, own: dict[str, Tensor], state: dict[str, Tensor], optional: set[str]) -> None:
