@@ -4,7 +4,6 @@ import itertools
 import json
 import re
 import shutil
-from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -517,19 +516,17 @@ def test_the_committed_results_make_one_small_page(committed):
 
 
 @pytest.mark.slow
-def test_what_the_page_says_first_agrees_with_the_verdicts_and_the_page_on_evidence(committed):
+def test_what_the_page_says_first_agrees_with_the_page_on_evidence(committed):
     file, tables = committed
     notice = next(p for p in Page(file.read_text(encoding="utf-8")).text("p") if p.startswith("Read this first."))
     explained = " ".join((paths.ROOT / "docs" / "evidence.md").read_text(encoding="utf-8").split())
     for words in (
-        "The committed runs of the small profile were stopped before they were trained.",
-        "differs by up to 22 points on another processor", "The verdicts therefore measure speed of learning.",
-        "A new study is under way", "Four of the five contradicted claims rest on one",
-    ):  # fmt: skip
+        "of ten planned seeds per row are recorded, so only large differences can be decided.",
+        "A claim that these runs could not have decided is marked",
+        "they were stopped early, and test on few actors.",
+    ):
         assert words in notice
         assert words in explained
-    embedded = [line for table, line in evidence.verdicts(tables) if table.dataset == "synthetic"]
-    assert Counter(line.verdict.outcome for line in embedded)[Outcome.CONTRADICTED] == 5
 
 
 def test_the_page_and_the_readme_beside_it_say_the_same(results):
