@@ -60,10 +60,8 @@ NOTEBOOKS = {  # by file name, in reading order
         "STDDCN: dense connections between two streams, and distillation from their fusion", (stddcn.ablation,)
     ),
     "temporal_order": Notebook("Which networks know the direction of time?", (time_order.table,)),
-    "controls": Notebook(
-        "Controls: what the design finds where the answer is known, and whether the networks are trained",
-        (controls.table, controls.curve, convergence.table),
-    ),
+    "controls": Notebook("Controls: what the design finds where the answer is known", (controls.table,)),
+    "convergence": Notebook("Are the networks trained, and on how many videos?", (controls.curve, convergence.table)),
     "efficiency": Notebook("What the networks cost"),
     "sota_comparison": Notebook("The papers' comparisons, like with like"),
     "claims": Notebook("What the papers claim, and what our runs say"),

@@ -517,7 +517,7 @@ def test_the_committed_results_make_one_small_page(committed):
 
 @pytest.mark.slow
 def test_what_the_page_says_first_agrees_with_the_page_on_evidence(committed):
-    file, tables = committed
+    file, _ = committed
     notice = next(p for p in Page(file.read_text(encoding="utf-8")).text("p") if p.startswith("Read this first."))
     explained = " ".join((paths.ROOT / "docs" / "evidence.md").read_text(encoding="utf-8").split())
     for words in (

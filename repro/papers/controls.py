@@ -11,7 +11,7 @@ from dataclasses import replace
 from repro.config import Run
 from repro.errors import Unavailable
 from repro.papers import imrs, recipes
-from repro.papers.table import Claim, Table, beats
+from repro.papers.table import Table
 from repro.parameters import Parameters
 
 OTHER = 100  # added to a seed: the same network, trained once more
@@ -66,7 +66,7 @@ def curve(parameters: Parameters) -> Table:
     return Table(
         "controls_videos", "", "The streams of IMRS over the number of training videos per class.",
         "Ours: where videos are few, flow is ahead of RGB and the student gains from it.",
-        f"RGB, {numbers[0]} videos", recipes.rows(parameters, systems), ("", "", ""), "controls",
+        f"RGB, {numbers[0]} videos", recipes.rows(parameters, systems), ("", "", ""), "convergence",
         ladders=tuple((f"RGB, {n} videos", f"IMRS, {n} videos") for n in numbers),
     )  # fmt: skip
 
@@ -79,10 +79,3 @@ def with_videos(run: Run, videos: int) -> Run:
         optimisation=replace(run.optimisation, epochs=max(round(epochs), 1)),
         teacher=None if run.teacher is None else with_videos(run.teacher, videos),
     )  # fmt: skip
-
-
-CLAIMS = (
-    Claim("Two planted points are found.", "ours", "planted", table, beats("RGB, other seeds, two points planted", "RGB")),
-    Claim("Flow teaches more than another RGB network.", "ours", "control", table,
-          beats("taught by flow (IMRS)", "taught by RGB")),
-)  # fmt: skip
