@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from repro import networks, records
-from repro.config import CrossEntropy, Data, Run
+from repro.config import CrossEntropy, Data, Optimisation, Run
 from repro.data import catalog, transforms
 from repro.data.clips import ClipDataset, collate
 from repro.data.embedded import videos
@@ -136,8 +136,8 @@ def _measured(
 
 
 def _alone(run: Run) -> Run:
-    """The run without its teacher: before training, a student is the same network as that of the run without one."""
-    return run if run.teacher is None else replace(run, objective=CrossEntropy(), teacher=None)
+    """The run without all that only training reads: runs that differ in nothing else are the same untrained network."""
+    return replace(run, objective=CrossEntropy(), optimisation=Optimisation(), teacher=None, start=None)
 
 
 def joined(runs: Sequence[Run], measured: Sequence[Measured]) -> Measured:
