@@ -137,7 +137,8 @@ def _measured(
 
 def _alone(run: Run) -> Run:
     """The run without all that only training reads: runs that differ in nothing else are the same untrained network."""
-    return replace(run, objective=CrossEntropy(), optimisation=Optimisation(), teacher=None, start=None)
+    any_optimisation = Optimisation(schedule="onecycle", select="last")  # one that needs no validation part
+    return replace(run, objective=CrossEntropy(), optimisation=any_optimisation, teacher=None, start=None)
 
 
 def joined(runs: Sequence[Run], measured: Sequence[Measured]) -> Measured:
