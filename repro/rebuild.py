@@ -11,7 +11,7 @@ from PIL import Image
 
 from repro import notebooks, paths, records, report
 from repro.errors import Unavailable
-from repro.evidence import claims, cost, published, results, tables, time_order
+from repro.evidence import claims, cost, published, results, reversal, tables, time_order
 from repro.evidence.results import Result
 from repro.figures import claims as claims_figure
 from repro.figures import published as published_figure
@@ -57,6 +57,7 @@ def rebuild(parameters: Parameters) -> list[str]:
 def _table(table: Table, parameters: Parameters) -> Iterator[Result]:
     """A table of runs, its figure and its ladders."""
     if table.notebook == "temporal_order":
+        yield reversal.table(parameters)
         yield time_order.build(table, parameters, time_order_plan.BLIND)
         figure = drawn.order_figure(table, parameters)
     else:

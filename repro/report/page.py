@@ -64,7 +64,7 @@ def render(profile: str, profiles: Sequence[str], folder: Path) -> str:
         missing=evidence.missing(tables, profile),
         exact=exact,
         exact_others=others,
-        counted=[table for table in shown if table.result.tier == "exact"],
+        counted=[t for t in shown if t.result.tier == "exact" and t.result.notebook != TIME],
         time_order=[table for table in shown if table.result.notebook == TIME],
         papers=_by_paper([t for t in shown if t.result.tier != "exact" and t.result.notebook != TIME]),
         grids={table.id: grid.of_result(table.caption, table.result) for table in shown},
