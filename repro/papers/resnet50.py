@@ -35,9 +35,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {  # "streams": what differs for
         "data": {**TSN, **SMALL_CLIPS, "val_fraction": 0.0, "train_per_class": 48},
         "model": SMALL,
         "gates": GATES,
-        "optimisation": {"epochs": 20, **ONECYCLE},
+        "optimisation": {"epochs": 20, **ONECYCLE, "clip_gradient": 20.0},  # TSM's bound; it acts at the start alone
         "streams": {"data": {"frames": 4, "train_per_class": 12}, "optimisation": {"epochs": 40, "lr": 0.05}},
-        "pretext": {"data": {"frames": 4}, "optimisation": {"epochs": 25}},
+        "pretext": {"data": {"frames": 4}, "optimisation": {"epochs": 25, "clip_gradient": 2.0}},
     },
     "small real": {
         "data": {**TSN, "frames": 6, "size": 48, "side": 64, "bound": 5.0, "stack": 5, "smallest_scale": 0.75},
