@@ -3,13 +3,17 @@
 import itertools
 import os
 import re
+import shlex
 
 import pytest
 
+from repro.__main__ import folds
+from repro.config import Data
 from repro.data import catalog
 from repro.data.annotations import small as annotations
 from repro.data.annotations.small import Clip
 from repro.errors import ReproError
+from repro.parameters import Parameters
 
 UCF = {"train": 9, "test": 5, "classes": 3}
 CLASSES = ("ApplyEyeMakeup", "HandstandPushups", "YoYo")
@@ -194,7 +198,7 @@ def test_official_counts(real_data, tmp_path):
         root = tmp_path / dataset
         (root / videos).mkdir(parents=True)
         (root / lists).symlink_to(real_data / dataset / lists)
-        named = annotations.DATASETS[dataset](root, 1, None, 3)[1]
+        named = annotations.DATASETS[dataset](root, 1)[1]
         assert len(named) == (13320 if dataset == "ucf101" else 6766)
         for clip in named:
             clip.path.parent.mkdir(exist_ok=True)
@@ -315,6 +319,105 @@ def test_folder_without_an_expression_splits_clips(tmp_path):
 def test_folder_options(tmp_path, options, message):
     root = make_folder(tmp_path, options.pop("actors", "abcdef"))
     fails(message, "folder", root, **options)
+
+
+EXPRESSION = "^(?P<group>[a-z])_"
+
+
+def tested(root, **options):
+    return sorted(set(catalog.load("folder", root, val_fraction=0, **options).part("test")["group"]))
+
+
+def test_all_folds_leave_each_group_out_once(tmp_path):
+    root = make_folder(tmp_path)
+    found = [catalog.load("folder", root, k, group=EXPRESSION, folds="all", val_fraction=0) for k in range(1, 7)]
+    assert [sorted(set(each.part("test")["group"])) for each in found] == [[g] for g in "abcdef"]
+    assert all(parts(each) == {"train": 10, "test": 2} for each in found)
+    assert len({each.id for each in found}) == 6
+    options = {"group": EXPRESSION, "folds": "all"}
+    fails(r"in 6 folds: there is no split 7; there are 1, 2, 3, 4, 5, 6$", "folder", root, 7, **options)
+    fails("1 groups .* do not fill 2 folds", "folder", root, group=".(?P<group>_)", folds="all")
+
+
+def test_test_groups_are_left_out_by_name(tmp_path):
+    root = make_folder(tmp_path)
+    assert tested(root, group=EXPRESSION, test_groups=("b", "e")) == ["b", "e"]
+    fails(
+        "unknown group in test_groups.* 'x'.*known: a, b, c", "folder", root, group=EXPRESSION, test_groups=("a", "x")
+    )
+    every = tuple("abcdef")
+    fails(
+        "the test part a, b.*leaves no training clip of run, walk", "folder", root, group=EXPRESSION, test_groups=every
+    )
+    (root / "run" / "a_run.MP4").rename(root / "run" / "b_run2.MP4")
+    (root / "run" / "b_run.MP4").unlink()
+    assert tested(root, group=EXPRESSION, test_groups=("b",)) == ["b"]
+
+
+def test_groups_from_a_list_are_those_of_an_expression(tmp_path):
+    root = make_folder(tmp_path)
+    (root / "actors.csv").write_text(
+        "\ufeffgroup, clip\r\n" + "".join(f"{a}, run/{a}_run.MP4\r\n{a}, walk/{a}_walk\r\n" for a in "abcdefx")
+    )
+    listed, found = (catalog.load("folder", root, group=group) for group in ("actors.csv", EXPRESSION))
+    assert listed.id == found.id
+    assert listed.table.equals(found.table)
+    text = (root / "actors.csv").read_text()
+    (root / "actors.csv").write_text(text.replace("c, run", "d, run"))
+    assert catalog.load("folder", root, group="actors.csv").id != found.id  # its content counts, its name does not
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"actors\.csv: no such list of groups; a CSV that `group` names lies beside the class folders"),
+        ("", r"the first line is '', but must name clip and group"),
+        ("run/a_run,a\n", r"the first line is 'run/a_run,a', but must name clip and group"),
+        ("clip,group\nrun/a_run,a\n", r"no line names the group of the clip run/b_run; add it"),
+        ("clip,group\nrun/a_run,a\nrun/a_run.mp4,b\n", r"actors\.csv:3: clip run/a_run is there already, at .*csv:2"),
+        ("clip,group\nrun/a_run,\n", r"actors\.csv:2: clip 'run/a_run', group ''; a line names both"),
+        ("clip,group\nrun/a_run\n", r"actors\.csv:2: clip 'run/a_run', group ''; a line names both"),
+    ],
+)
+def test_lists_of_groups_that_cannot_be_read(tmp_path, text, message):
+    root = make_folder(tmp_path)
+    if text is not None:
+        (root / "actors.csv").write_text(text)
+    fails(message, "folder", root, group="actors.csv")
+
+
+def test_every_clip_of_a_folder_needs_no_split(tmp_path):
+    root = make_folder(tmp_path, actors="ab")
+    touch(root / "jump" / "a_jump.avi")  # one clip: some fold has none to train on
+    data = Data("folder", "x", root=str(root), group="(?P<group>nowhere)")
+    fails("do not fill 7 folds", "folder", root, folds=7)
+    fails("leaves no training clip of jump", "folder", root, 1)
+    found = catalog.every_clip(data)
+    assert found["clip"].tolist() == ["jump/a_jump", "run/a_run", "run/b_run", "walk/a_walk", "walk/b_walk"]
+    assert found["path"][0] == str(root / "jump" / "a_jump.avi")
+
+
+def test_every_clip_of_official_lists_is_that_of_all_splits(ucf):
+    whole = catalog.load("ucf101", ucf, val_fraction=0).table
+    assert catalog.every_clip(Data("ucf101", root=str(ucf)))["clip"].tolist() == whole["clip"].tolist()
+
+
+def test_the_command_lists_the_folds_and_how_to_ask_for_them(tmp_path, capsys):
+    root = make_folder(tmp_path / "my videos", actors="abc")
+    touch(root / "jump" / "b_jump.avi")
+    folds(root, EXPRESSION)
+    head, *rows, last = capsys.readouterr().out.splitlines()
+    assert head.split() == ["split", "leaves", "out", "test", "clips", "no", "training", "clip", "of"]
+    assert [row.split() for row in rows] == [["1", "a", "2"], ["2", "b", "3", "jump"], ["3", "c", "2"]]
+    words = shlex.split(last)
+    given = dict(zip(words[1::3], words[2::3], strict=True))
+    assert words[::3] == ["-p"] * 5
+    found = Parameters(**given)
+    assert (found.folds, found.splits, found.group, found.root) == ("all", (1, 3), EXPRESSION, str(root))
+    for split in found.splits:
+        catalog.load("folder", root, split, group=found.group, folds=found.folds, val_fraction=0)
+    folds(root, EXPRESSION, "2")
+    assert [row.split()[:3] for row in capsys.readouterr().out.splitlines()[1:3]] == [["1", "a,", "c"], ["2", "b", "3"]]
 
 
 def test_folder_trees_that_are_something_else(tmp_path):

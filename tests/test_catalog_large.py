@@ -150,6 +150,7 @@ def test_what_they_share(name, tmp_path):
     assert catalog.load(name, MAKE[name](tmp_path / "b"), val_fraction=0.3).id == found.id
     fails("there is no split 2; there are 1", name, root, 2)
     fails("only 'folder' takes them", name, root, folds=4)
+    fails("only 'folder' takes them", name, root, test_groups=("a",))
 
 
 @pytest.mark.parametrize("name", MAKE)
@@ -441,7 +442,7 @@ def test_official_something_v2(real_data, tmp_path):
     templates = list(json.loads((real / name("labels")).read_text()))
     rows = [{"id": str(i), "template": templates[i].replace("something", "[something]")} for i in range(3)]
     (tmp_path / name("train")).write_text(json.dumps(rows))
-    classes, clips = annotations_large.something_v2(tmp_path, 1, None, 3)
+    classes, clips = annotations_large.something_v2(tmp_path, 1)
     official = catalog.OFFICIAL["something_v2"][1]
     assert sum(clip.part == "test" for clip in clips) == official["test"]
     assert len(classes) == len({clip.cls for clip in clips}) == official["classes"]
@@ -459,7 +460,7 @@ def test_official_diving48(real_data, tmp_path):
     assert len(found.table) + len(found.excluded) == 15027 + 1970
     assert found.table["part"].tolist() == ["train", "test"]
     assert found.classes[:2] == ("Back 15som 05Twis FREE", "Back 15som 15Twis FREE")
-    clips = catalog.carve(annotations_large.diving48(tmp_path, 1, None, 3)[1], 0.1)
+    clips = catalog.carve(annotations_large.diving48(tmp_path, 1)[1], 0.1)
     groups = {part: {clip.group for clip in clips if clip.part == part} for part in catalog.PARTS}
     assert (
         len(set.union(*groups.values())) == sum(map(len, groups.values())) == 58 + 26

@@ -1,5 +1,6 @@
 """Configurations: bad values fail at the door, and the id says what a run is."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -8,7 +9,7 @@ import sys
 
 import pytest
 
-from repro import paths
+from repro import notebooks, paths, records
 from repro.config import (
     CrossEntropy,
     Data,
@@ -19,11 +20,12 @@ from repro.config import (
     Run,
     content,
 )
-from repro.errors import ReproError
+from repro.errors import ReproError, Unavailable
 from repro.papers import imrs
 from repro.parameters import Parameters
 
 DATA = Data("synthetic", "smoke", frames=8, size=32, side=48)
+FOLDER = dataclasses.replace(DATA, dataset="folder", source="mine", group="(?P<group>.)")
 FLOW = dataclasses.replace(DATA, modality="flow")
 SMALL = Model("resnext3d", {"depths": (1, 1, 1, 1), "width": 16, "cardinality": 8})
 
@@ -56,6 +58,8 @@ TOGETHER = {
     "sampling": lambda: dataclasses.replace(DATA, sampling="segments", views="centre"),
     "stack": lambda: dataclasses.replace(DATA, sampling="segments", views="centre", stack=2),
     "test_frames": lambda: dataclasses.replace(DATA, sampling="segments", views="centre", test_frames=2),
+    "folds": lambda: dataclasses.replace(FOLDER, folds=4),
+    "test_groups": lambda: dataclasses.replace(FOLDER, test_groups=("x",)),
     "init": lambda: Optimisation(init="a.pth", init_file="/a.pth"),
     "steps": lambda: Optimisation(schedule="steps", steps=(3,)),
 }
@@ -77,6 +81,66 @@ def test_the_id_changes_with_every_field_that_can_change_the_result():
     ids = {name: run.id for name, run in variants()}
     assert len(ids) == len([f for c in (Data, Optimisation, Model) for f in dataclasses.fields(c)]) - 2 + 3
     assert len({*ids.values(), a_run().id}) == len(ids) + 1, "two fields, or a field and none, share an id"
+
+
+PINNED = {  # one run of each system, as it was before `Data.folds`; a value changes with the recipe of its network alone
+    "synthetic": {
+        "resnext3d, cross_entropy": "4681724240e3",
+        "resnext3d, distillation": "214c96d95193",
+        "tstam, cross_entropy": "66cfb7408d1d",
+        "tsn, cross_entropy": "828c293a83ec",
+        "tsn_resnet, cross_entropy": "3ceff5d57983",
+        "smnet, cross_entropy": "974e9eabca43",
+        "tsm, cross_entropy": "43dbf10374d9",
+        "stme, cross_entropy": "b51bb179cab1",
+        "stmsa, cross_entropy": "c59c0866a723",
+        "stddcn, mutual_distillation": "541daf7f2ab5",
+    },
+    "folder": {
+        "resnext3d, cross_entropy": "8d64d501d8cf",
+        "resnext3d, distillation": "2c8fe70e6897",
+        "tstam, cross_entropy": "f755fc5d60ef",
+        "tsn, cross_entropy": "df06e58d6135",
+        "tsn_resnet, cross_entropy": "18728c875de3",
+        "smnet, cross_entropy": "b78ecab03fe5",
+        "tsm, cross_entropy": "293916ccb298",
+        "stme, cross_entropy": "a63f3445fa2d",
+        "stmsa, cross_entropy": "a2faf9606b06",
+        "stddcn, mutual_distillation": "47340d122088",
+    },
+}
+
+
+def planned(**given) -> dict[str, str]:
+    """{id: system} of all runs that the notebooks' tables plan."""
+    found = {}
+    for notebook in notebooks.NOTEBOOKS.values():
+        for plan in notebook.tables:
+            with contextlib.suppress(Unavailable):
+                runs = plan(Parameters(**given)).runs()
+                found |= {run.id: f"{run.model.name}, {run.objective.kind}" for run in runs}
+    return found
+
+
+def test_ids_from_before_folds_could_be_asked_for_stay():
+    folder = {"profile": "smoke", "dataset": "folder", "data_root": "/x/mine", "group": "(?P<group>.)"}
+    for name, given in (("synthetic", {}), ("folder", folder)):
+        ids = planned(**given)
+        assert [ids.get(id) for id in PINNED[name].values()] == list(PINNED[name])
+    assert not set(planned(**folder, folds="all")) & set(planned(**folder))
+    assert not set(planned(**folder, test_groups="x")) & set(planned(**folder))
+
+
+def test_a_field_added_later_counts_where_it_is_not_its_default():
+    assert not {"folds", "test_groups"} & content(FOLDER).keys()
+    changes = {"folds": ("all", 2, 4), "test_groups": (("a",), ("a", "b"))}
+    others = [dataclasses.replace(FOLDER, **{name: value}) for name, values in changes.items() for value in values]
+    assert len({a_run(data=data).id for data in (FOLDER, *others)}) == 6
+    for data in (FOLDER, *others):
+        run = a_run(data=data)
+        assert records.run_of(content(run)) == run
+    assert content(others[0])["folds"] == "all"
+    assert content(others[-1])["test_groups"] == ["a", "b"]
 
 
 def test_the_id_changes_with_objective_and_teacher():
@@ -183,6 +247,14 @@ def sparse(**changes) -> Data:
         (lambda: dataclasses.replace(DATA, test_frames=4), "Data.test_frames is 4, but must be 0 for consecutive frames"),
         (lambda: sparse(test_frames=-1), "Data.test_frames is -1"),
         (lambda: dataclasses.replace(sparse(), views="windows"), "Data.views is 'windows', but must be 'centre'"),
+        (lambda: dataclasses.replace(FOLDER, folds=1), "Data.folds is 1, but must be a number from 2, or 'all'"),
+        (lambda: dataclasses.replace(FOLDER, folds="each"), "Data.folds is 'each', but must be a number from 2"),
+        (lambda: dataclasses.replace(DATA, folds=5), "only dataset 'folder' takes them: synthetic brings its own splits"),
+        (lambda: Data("hmdb51", test_groups=("a",)), "only dataset 'folder' takes them: hmdb51 brings its own splits"),
+        (lambda: dataclasses.replace(FOLDER, test_groups=("b", "a")), "must be names in order, each once"),
+        (lambda: dataclasses.replace(FOLDER, test_groups=("a",), split=2), "split is 1 and folds 3, not 2 and 3"),
+        (lambda: dataclasses.replace(FOLDER, test_groups=("a",), folds="all"), "split is 1 and folds 3, not 1 and 'all'"),
+        (lambda: dataclasses.replace(FOLDER, group="lists/actors.csv"), "the name of a CSV file in the folder"),
         (lambda: a_run(profile="tiny"), "unknown value of Run.profile 'tiny'"),
         (lambda: a_run(seed=-1), "Run.seed is -1, but must be a whole number from 0"),
         (lambda: a_run(objective=Distillation()), "objective 'distillation' with no teacher"),

@@ -294,6 +294,20 @@ def test_the_clips_of_more_and_fewer_training_videos_are_all_prepared(tmp_path, 
     assert sorted(found) == [0, 1, 2]
 
 
+def test_runs_on_other_folds_are_each_prepared_and_compared_with_their_own(recorded, tmp_path, monkeypatch):
+    root = tmp_path / "mine"
+    draw_folder(root)
+    asked = ({}, {"folds": 4}, {"folds": "all"}, {"test_groups": "one/0,two/0"}, {"test_groups": "one/1"})
+    runs = [folder_run(root, **each) for each in asked]
+    before = [as_recorded(recorded, run).catalog for run in runs]
+    assert len(set(before)) == 5
+    assert [record.catalog for record in execute.execute(runs, jobs=1)] == before
+    found = []
+    monkeypatch.setattr(execute, "prepared", lambda data, jobs: found.append((data.folds, data.test_groups)))
+    execute.prepare_clips([*runs, *[dataclasses.replace(run, seed=1) for run in runs]], jobs=1)
+    assert found == [(3, ()), (4, ()), ("all", ()), (3, ("one/0", "two/0")), (3, ("one/1",))]
+
+
 def write_ucf101(root) -> None:
     """UCF101's layout with three classes of five groups: the first two are tested."""
     names, lists = ("ApplyEyeMakeup", "Archery", "YoYo"), root / "ucfTrainTestlist"

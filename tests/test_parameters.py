@@ -8,6 +8,8 @@ from repro.errors import ReproError
 from repro.papers import imrs
 from repro.parameters import Parameters
 
+MINE = {"dataset": "folder", "data_root": "/videos/mine"}
+
 
 @pytest.mark.parametrize("value", [3, [3], (3,), "3", "[3]", " 3 "])
 def test_numbers_come_in_every_form_papermill_hands_over(value):
@@ -38,6 +40,16 @@ def test_several_numbers():
         ({"data_root": 3}, "Parameters.data_root is 3, but must be a valid string"),
         ({"data_root": "/x"}, "leave it empty"),
         ({"dataset": "folder"}, "data_root is empty: name the folder"),
+        ({**MINE, "folds": 1}, "folds is 1, but must be a number from 2, or 'all'"),
+        ({**MINE, "folds": True}, "folds is True, but must be a number from 2"),
+        ({**MINE, "folds": "2,3"}, "folds is '2,3', but must be a number from 2"),
+        ({**MINE, "test_groups": "a,,b"}, "test_groups is 'a,,b', but must be names"),
+        ({**MINE, "test_groups": [1.5]}, r"test_groups is \[1.5\], but must be names"),
+        ({"splits": "all"}, "splits is 'all', which only a folder's folds have"),
+        (
+            {**MINE, "splits": "all", "folds": "all"},
+            "`python -m repro folds /videos/mine`, with --group, prints the numbers",
+        ),
         ({"jobs": -2}, "jobs is -2, but must be a number of processes, or -1"),
     ],
 )
@@ -69,6 +81,31 @@ def test_tiers_and_names():
     assert Parameters(dataset="hmdb51", profile="paper", allow_missing=True).tier == "small real"
     assert [Parameters(profile=profile).source for profile in PROFILES] == ["smoke", "small-2", "large", "large"]
     assert Parameters(dataset="ucf101", profile="paper").source == ""
+
+
+@pytest.mark.parametrize(("value", "folds"), [("3", 3), (3, 3), (" 9 ", 9), ("all", "all")])
+def test_folds_are_a_number_or_all(value, folds):
+    assert Parameters(**MINE, folds=value).folds == folds
+
+
+def test_all_splits_of_a_number_of_folds_are_known_without_the_files():
+    assert Parameters(**MINE, folds=5, splits="all").splits == (1, 2, 3, 4, 5)
+    assert Parameters(**MINE, splits="all").splits == (1, 2, 3)
+    assert Parameters(**MINE, folds="all", splits="1,2,3,4").splits == (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize("value", ["moshe, lyova", ["lyova", "moshe"], ("moshe", "lyova", "moshe")])
+def test_test_groups_come_in_every_form_papermill_hands_over(value):
+    found = Parameters(**MINE, test_groups=value)
+    assert found.test_groups == ("lyova", "moshe")
+    assert found.changed()["test_groups"] == ("lyova", "moshe")
+    assert imrs.single(found, 1, 0).data.test_groups == ("lyova", "moshe")
+
+
+def test_groups_may_be_named_by_numbers():
+    assert Parameters(**MINE, test_groups=3).test_groups == ("3",)
+    assert Parameters(**MINE, test_groups=(1, 2)).test_groups == ("1", "2")
+    assert Parameters(**MINE, test_groups="").test_groups == Parameters(**MINE).test_groups == ()
 
 
 def test_execution_is_what_no_result_depends_on():

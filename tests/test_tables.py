@@ -5,11 +5,13 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from repro import paths
 from repro.config import CrossEntropy, Data, Model, Optimisation, Run
 from repro.errors import ReproError
 from repro.evidence import results, tables
+from repro.evidence.intervals import crossed
 from repro.evidence.statistics import Outcome, holm
 from repro.papers.table import Row, Table
 from repro.parameters import Parameters
@@ -23,6 +25,18 @@ def made(recorded):
         data = Data("synthetic", "small", split=split, flip=False)
         run = Run("small", seed, data, Model("resnext3d"), CrossEntropy(), Optimisation(lr=lr))
         return recorded(run, scores, [0] * len(scores), ["a", "b"])
+
+    return make
+
+
+@pytest.fixture
+def fold(recorded):
+    """A function that records a run on fold `split` of a folder of videos, of which a share of n is right."""
+
+    def make(share: float, split: int, seed: int = 0, lr: float = 0.1, n: int = 20, folds: int | str = "all") -> Run:
+        data = Data("folder", "mine", split=split, folds=folds)
+        run = Run("small", seed, data, Model("resnext3d"), CrossEntropy(), Optimisation(lr=lr))
+        return recorded(run, right(share, n), [0] * n, ["a", "b"])
 
     return make
 
@@ -58,6 +72,54 @@ def test_weighted_splits_count_by_their_videos(made):
     other = ((made(right(0.0, 100), split=1, lr=0.2),), (made(right(0.0, 300), split=2, lr=0.2),))
     gain = tables.gain_over(Row("a", systems, weighted=True), Row("b", other, weighted=True))
     assert gain.mean == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("folds", [3, "all"])
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_from_three_folds_of_a_folder_the_fold_is_the_unit(fold, folds, seeds):
+    ours, theirs = (0.9, 0.6, 0.7), (0.4, 0.5, 0.5)
+
+    def row(shares: tuple[float, ...], lr: float) -> Row:
+        runs = [fold(s, k, seed, lr, 10 * k, folds) for k, s in enumerate(shares, 1) for seed in seeds]
+        return Row(str(lr), tuple((run,) for run in runs))
+
+    gain = tables.gain_over(row(ours, 0.1), row(theirs, 0.2))
+    plain = stats.ttest_rel(ours, theirs)
+    assert (gain.low, gain.high, gain.df) == pytest.approx((*plain.confidence_interval(), 2))
+    assert gain.p == pytest.approx(plain.pvalue)
+    assert tables.gain_over(row(theirs, 0.2), row(ours, 0.1)).mean == pytest.approx(-gain.mean)
+
+
+def test_two_folds_of_a_folder_and_splits_of_other_sets_keep_the_crossed_interval(made, fold):
+    def gain(make, splits: tuple[int, ...]):
+        rows = [[make(right(share) if make is made else share, split=k, seed=seed, lr=lr)
+                 for k in splits for seed in (0, 1)] for share, lr in ((0.8, 0.1), (0.5, 0.2))]  # fmt: skip
+        better, worse = (Row("r", tuple((run,) for run in runs)) for runs in rows)
+        hits = [[h.astype(float) for h in tables.hits(each).values()] for each in (better, worse)]
+        return tables.gain_over(better, worse), crossed([a - b for a, b in zip(*hits, strict=True)])
+
+    for make, splits in ((fold, (1, 2)), (fold, (1,)), (made, (1, 2, 3))):
+        found, expected = gain(make, splits)
+        assert found == expected
+    found, expected = gain(fold, (1, 2, 3))
+    assert found.mean == pytest.approx(expected.mean)
+    assert found.df == 2
+
+
+def test_a_table_of_folds_names_them_in_its_command(fold, paper):
+    paper(("better", "gain", 30.0))
+    shares = {"base": (0.4, 0.5, 0.45, 0.5), "better": (0.8, 0.9, 0.8, 0.9)}
+    rows = tuple(
+        Row(name, tuple((fold(s, k, lr=lr),) for k, s in enumerate(each, 1)))
+        for lr, (name, each) in zip((0.1, 0.2), shares.items(), strict=True)
+    )
+    table = Table("t", "tstam", "Title.", "Claim.", "base", rows, NUMBERS, "tstam")
+    parameters = Parameters(dataset="folder", data_root="/videos/mine", folds="all", splits="1,2,3,4", seeds=0)
+    result = tables.build(table, parameters)
+    verdict = result.lines[1].verdict
+    assert verdict.gain.df == 3
+    assert verdict.outcome is Outcome.SUPPORTED
+    assert "-p folds all -p seeds 0 -p splits 1,2,3,4" in result.command
 
 
 @pytest.mark.parametrize(("share", "turned"), [(0.0, 0), (0.02, 2), (0.024, 2), (0.026, 3), (0.5, 40), (1.0, 40)])

@@ -70,6 +70,15 @@ def test_what_is_no_video_is_an_error_and_quiet(tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_a_pointer_of_git_lfs_says_what_it_is(tmp_path):
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    (tmp_path / "clip").mkdir()
+    for path in (tmp_path / "a.avi", tmp_path / "clip" / "00001.jpg"):
+        path.write_text(text)
+        with pytest.raises(ReproError, match=rf"{path}: a pointer of Git LFS, .*; run `git lfs pull`"):
+            read(path if path.suffix == ".avi" else path.parent)
+
+
 @pytest.mark.parametrize(("kept", "whole"), [(1.0, True), (0.93, True), (0.85, False), (0.7, False)])
 def test_a_file_cut_short_is_an_error(clip, tmp_path, kept, whole):
     path, data = tmp_path / "cut.avi", clip.read_bytes()

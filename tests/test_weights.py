@@ -1,7 +1,10 @@
 """Public checkpoints and our own: what is taken, what is refused, and that a refusal changes nothing."""
 
 import copy
+import io
 import pickle
+import struct
+import tarfile
 
 import pytest
 import torch
@@ -91,6 +94,58 @@ def test_wrong_files_are_one_error_and_change_nothing(tmp_path):
     refused(tmp_path / "dict.pth", model, "no state_dict")
     refused(publish(tmp_path / "arch.pth", network(), arch="resnet-101"), model, "holds a 'resnet-101'.*'resnext-14'")
     refused(publish(tmp_path / "names.pth", nn.Linear(2, 2)), model, "none of its 2 tensors has a name of this network")
+
+
+def test_a_pointer_of_git_lfs_says_what_it_is(tmp_path):
+    path = tmp_path / "k.pth"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    refused(path, network(), "a pointer of Git LFS, not the checkpoint itself; run `git lfs pull`")
+    refused(path, network(), "a pointer of Git LFS", load_weights, ["a"])
+
+
+def write_first_format(path, state) -> None:
+    """The tar that torch wrote in 2016: storages, tensors over them, and the object that names the tensors."""
+    values = list(state.values())
+    storages, tensors, names = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    pickle.dump(len(values), storages, 2)
+    for key, value in enumerate(values):
+        pickle.dump((key, "cpu", torch.FloatStorage), storages, 2)
+        storages.write(struct.pack("<q", value.numel()) + value.numpy().tobytes())
+    pickle.dump([], storages, 2)  # views
+    pickle.dump(len(values), tensors, 2)
+    for key, value in enumerate(values):
+        pickle.dump((key, key, torch.FloatTensor), tensors, 2)
+        tensors.write(struct.pack("<i", value.dim()) + bytes(4))
+        tensors.write(struct.pack(f"<{2 * value.dim()}q", *value.shape, *value.stride()) + struct.pack("<q", 0))
+    by_id = {id(value): str(key) for key, value in enumerate(values)}
+    pickler = pickle.Pickler(names, 2)
+    pickler.persistent_id = lambda value: by_id.get(id(value))
+    pickler.dump(state)
+    with tarfile.open(path, "w") as tar:
+        for name, content in (("sys_info", storages), ("storages", storages), ("tensors", tensors), ("pickle", names)):
+            member = tarfile.TarInfo(name)
+            member.size = len(content.getvalue())
+            tar.addfile(member, io.BytesIO(content.getvalue()))
+
+
+def test_torch_s_first_format_is_named_and_the_remedy_works(tmp_path):
+    theirs, path = network(), tmp_path / "resnet50-19c8e357.pth"
+    state = {k: v for k, v in theirs.state_dict().items() if v.dim()}  # without BatchNorm's counters, as then
+    write_first_format(path, state)
+    refused(
+        path, network(seed=1), r"torch's first format, .*resnet50-0676ba61\.pth.*torch\.load\(FILE, weights_only=False"
+    )
+    torch.save(torch.load(path, weights_only=False), tmp_path / "new.pth")
+    ours = network(seed=1)
+    load_public(ours, tmp_path / "new.pth")
+    assert all(torch.equal(v, ours.state_dict()[k]) for k, v in state.items())
+
+
+def test_a_tar_archive_is_to_be_unpacked(tmp_path):
+    whole, path = publish(tmp_path / "whole.pth", network()), tmp_path / "weights.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(whole, "whole.pth")
+    refused(path, network(), "a tar archive, not a checkpoint; unpack it")
 
 
 def test_tensors_that_do_not_fit_are_named(tmp_path):
