@@ -18,7 +18,7 @@ ROOMS = {
     "parameters": "errors checked config",
     "papers": "errors config parameters",
     "metrics": "errors",
-    "records": "errors paths config",
+    "records": "errors paths config metrics",
     "models": "errors paths",
     "data": "errors paths checked config",
     "evaluate": "errors metrics data",
