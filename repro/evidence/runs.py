@@ -40,7 +40,7 @@ def _row(record: Record) -> Iterator[tuple[str, Any]]:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested values as pairs of a dotted name and a value; of a teacher, which has a row of its own, seed and modality."""
+    """Nested values as pairs of a dotted name and a value; of start and teacher, which have their own rows, seed and modality."""
     for name, value in config.items():
         if name in ("start", "teacher"):
             value = {} if value is None else {"modality": value["data"]["modality"], "seed": value["seed"]}
