@@ -324,7 +324,7 @@ def test_folder_options(tmp_path, options, message):
 EXPRESSION = "^(?P<group>[a-z])_"
 
 
-def tested(root, **options):
+def groups_tested(root, **options):
     return sorted(set(catalog.load("folder", root, val_fraction=0, **options).part("test")["group"]))
 
 
@@ -341,7 +341,7 @@ def test_all_folds_leave_each_group_out_once(tmp_path):
 
 def test_test_groups_are_left_out_by_name(tmp_path):
     root = make_folder(tmp_path)
-    assert tested(root, group=EXPRESSION, test_groups=("b", "e")) == ["b", "e"]
+    assert groups_tested(root, group=EXPRESSION, test_groups=("b", "e")) == ["b", "e"]
     fails(
         "unknown group in test_groups.* 'x'.*known: a, b, c", "folder", root, group=EXPRESSION, test_groups=("a", "x")
     )
@@ -351,7 +351,7 @@ def test_test_groups_are_left_out_by_name(tmp_path):
     )
     (root / "run" / "a_run.MP4").rename(root / "run" / "b_run2.MP4")
     (root / "run" / "b_run.MP4").unlink()
-    assert tested(root, group=EXPRESSION, test_groups=("b",)) == ["b"]
+    assert groups_tested(root, group=EXPRESSION, test_groups=("b",)) == ["b"]
 
 
 def test_groups_from_a_list_are_those_of_an_expression(tmp_path):

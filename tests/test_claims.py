@@ -83,7 +83,7 @@ def record(recorded):
 
 def evaluate(pairs, *labels: str, parameters: Parameters | None = None, **given) -> findings.Finding:
     claim = Claim("One is better.", "A paper", "section 0", planner(*labels, **given), pairs)
-    return findings.evaluate(parameters or Parameters(profile="smoke"), [claim])[0]
+    return findings.evaluate(parameters or Parameters(profile="smoke", seeds=(0, 1, 2)), [claim])[0]
 
 
 def test_a_claim_of_one_pair_comes_out_each_way(record):
@@ -127,7 +127,7 @@ def test_the_claims_of_a_paper_are_a_family(record):
     pairs = [("strong", "weak"), ("strong", "even"), ("even", "weak"), ("weak", "even")]
     papers = "one", "one", "one", "other"
     claims = [Claim(paper, paper, "", table, beats(*pair)) for paper, pair in zip(papers, pairs, strict=True)]
-    found = findings.evaluate(Parameters(profile="smoke"), claims)
+    found = findings.evaluate(Parameters(profile="smoke", seeds=(0, 1, 2)), claims)
     alone = [finding.test.p for finding in found]
     assert [finding.verdict.p for finding in found] == [*holm(alone[:3]), alone[3]]
     assert all(found[i].verdict.p > alone[i] for i in (0, 2)), "the correction is seen"
@@ -142,7 +142,7 @@ def test_a_claim_of_being_not_worse_is_one_of_non_inferiority(record):
         Claim(f"{a} keeps up with {b}.", a + b, "", table, beats(a, b), "not worse")
         for a, b in (("strong", "weak"), ("weak", "strong"), ("same", "strong"))
     ]
-    found = findings.evaluate(Parameters(profile="smoke"), claims)
+    found = findings.evaluate(Parameters(profile="smoke", seeds=(0, 1, 2)), claims)
     assert [finding.verdict.outcome for finding in found] == [SUPPORTED, CONTRADICTED, NOT_TESTABLE]
     assert all(finding.test.not_worse for finding in found)
     (committed,) = (claim for claim in findings.CLAIMS if claim.relation == "not worse")
@@ -170,7 +170,8 @@ def test_one_pair_decides_a_claim_of_several(record):
 
 def test_without_records_a_claim_is_not_run_and_has_its_command(record):
     record("weak", WEAK)  # the other row has none
-    finding = evaluate(beats("strong", "weak"), "weak", "strong", parameters=Parameters(profile="smoke", splits=(1,)))
+    parameters = Parameters(profile="smoke", splits=(1,), seeds=(0, 1, 2))
+    finding = evaluate(beats("strong", "weak"), "weak", "strong", parameters=parameters)
     assert (finding.verdict.outcome, finding.verdict.seeds, finding.runs) == (Outcome.NOT_RUN, 0, ())
     assert finding.verdict.gain is None
     assert finding.command == "python -m repro run streams -p profile smoke -p splits 1 -p seeds 0,1,2"
@@ -187,7 +188,10 @@ def test_only_what_all_rows_have_counts(record):
     record("weak", WEAK, seeds=(0, 1, 2), splits=(1, 2))
     record("strong", STRONG, seeds=(1, 2), splits=(1,))
     finding = evaluate(
-        beats("strong", "weak"), "weak", "strong", parameters=Parameters(profile="smoke", splits=(1, 2, 3))
+        beats("strong", "weak"),
+        "weak",
+        "strong",
+        parameters=Parameters(profile="smoke", splits=(1, 2, 3), seeds=(0, 1, 2)),
     )
     assert (finding.verdict.outcome, finding.verdict.seeds) == (SUPPORTED, 2)
     assert {(r.data.split, r.seed) for r in finding.runs} == {(1, 1), (1, 2)}
@@ -218,7 +222,8 @@ def test_one_seed_is_said(record):
 def test_what_no_sentence_says_is_implied(home, prints):
     prints(("a", "order", 1.0, "stated"))
     claim = Claim("One is better.", "A paper", "abstract, implied", planner("a", "b"), beats("a", "b"))
-    assert str(findings.evaluate(Parameters(profile="smoke"), [claim])[0].published) == "implied without a number"
+    (found,) = findings.evaluate(Parameters(profile="smoke"), [claim])
+    assert str(found.published) == "implied without a number"
 
 
 @pytest.mark.parametrize(
@@ -278,7 +283,7 @@ def test_the_papers_gains_are_those_of_its_text():
 def test_table_sentence_figure_and_files(record, home):
     record("weak", WEAK)
     record("strong", STRONG)
-    parameters = Parameters(profile="smoke")
+    parameters = Parameters(profile="smoke", seeds=(0, 1, 2))
     table = planner("weak", "strong", "none")
     claims = [
         Claim("Strong is better.", "A", "section 1", table, beats("strong", "weak")),
@@ -311,7 +316,7 @@ def test_table_sentence_figure_and_files(record, home):
 def test_claims_that_rest_on_the_same_runs_are_named(record):
     for label in ("a", "b", "c"):
         record(label, STRONG, splits=(1, 2))
-    both, one = Parameters(profile="smoke", splits=(1, 2)), Parameters(profile="smoke", splits=(1,))
+    both, one = (Parameters(profile="smoke", splits=splits, seeds=(0, 1, 2)) for splits in ((1, 2), (1,)))
 
     def made(parameters: Parameters, pairs) -> findings.Finding:
         claim = Claim(str(pairs), "A", "", planner("a", "b", "c"), pairs)
@@ -336,7 +341,7 @@ def test_the_figure_draws_what_could_be_tested_first_and_counts(record):
     pairs = [("even", "strong"), ("strong", "weak"), ("weak", "strong"), ("none", "weak")]
     claims = [Claim(f"{a} is better than {b}.", "A", "", table, beats(a, b)) for a, b in pairs]
     claims.append(Claim("One seed.", "B", "", planner("once", "weak"), beats("once", "weak")))
-    found = findings.evaluate(Parameters(profile="smoke"), claims)
+    found = findings.evaluate(Parameters(profile="smoke", seeds=(0, 1, 2)), claims)
     groups = figures.grouped(found)
     assert {heading: [f.claim.statement for f in group] for heading, group in groups.items()} == {
         "Testable here, 3 of 4: 1 supported, 1 contradicted, 1 not resolved": [

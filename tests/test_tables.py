@@ -119,7 +119,8 @@ def test_a_table_of_folds_names_them_in_its_command(fold, paper):
     verdict = result.lines[1].verdict
     assert verdict.gain.df == 3
     assert verdict.outcome is Outcome.SUPPORTED
-    assert "-p folds all -p seeds 0 -p splits 1,2,3,4" in result.command
+    for words in ("-p folds all", "-p seeds 0", "-p splits 1,2,3,4"):
+        assert words in result.command
 
 
 @pytest.mark.parametrize(("share", "turned"), [(0.0, 0), (0.02, 2), (0.024, 2), (0.026, 3), (0.5, 40), (1.0, 40)])
@@ -264,9 +265,9 @@ def test_rows_keep_the_splits_and_seeds_that_all_of_them_have(made):
 
 
 def test_the_command_names_neither_a_path_nor_how_to_execute():
-    folder = Parameters(dataset="folder", data_root="/videos/mine", jobs=3, fresh=True, device="cpu", seeds=(0, 1))
+    folder = Parameters(dataset="folder", data_root="/videos/mine", jobs=3, fresh=True, device="cpu", seeds=(4, 5))
     assert tables.notebook_command("streams", folder, (("pairs", "1:1, 50:200"),)) == (
-        "python -m repro run streams -p dataset folder -p data_root mine -p seeds 0,1 -p splits 1 -p pairs '1:1, 50:200'"
+        "python -m repro run streams -p dataset folder -p data_root mine -p splits 1 -p seeds 4,5 -p pairs '1:1, 50:200'"
     )
 
 

@@ -263,7 +263,8 @@ def command(table: Table, parameters: Parameters) -> str:
 def notebook_command(notebook: str, parameters: Parameters, options: Sequence[tuple[str, str]] = ()) -> str:
     """The command that runs a notebook again. It names no path, and no parameter that only says how to execute."""
     words = ["python", "-m", "repro", "run", notebook]
-    given = parameters.changed() | {"splits": parameters.splits, "seeds": parameters.seeds} | dict(options)
+    places = {"splits": parameters.splits, "seeds": parameters.seeds}
+    given = {k: v for k, v in parameters.changed().items() if k not in places} | places | dict(options)
     for name, value in given.items():
         if name in parameters.execution:
             continue
