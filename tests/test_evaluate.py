@@ -75,9 +75,17 @@ def test_a_record_keeps_float16_scores_and_the_metrics_of_just_these():
     assert metrics.top(stored, LABELS) == found["video_top1"]
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, 1e6])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_scores_that_no_record_can_hold_are_an_error(value):
     clips = CLIPS.copy()
     clips[0, 0] = value
-    with pytest.raises(ReproError, match="not finite, or too large"):
+    with pytest.raises(ReproError, match="the test scores are not finite: the training diverged"):
         measure(Scores(clips, VIDEO, LABELS))
+
+
+def test_a_score_of_any_size_is_held_as_a_log_probability():
+    clips = CLIPS.copy()
+    clips[0] = (1e6, 0)
+    stored, found = measure(Scores(clips, VIDEO, LABELS))
+    assert stored[0].tolist() == [0, -60]  # the least that is kept
+    assert found["video_top1"] == metrics.top(stored, LABELS) == 0.5
