@@ -232,7 +232,8 @@ class Run:
         """What is trained on what, in a few words for people; two runs may share it."""
         o = self.objective
         taught = f", taught ({o.lambda1:g}, {o.lambda2:g})" if isinstance(o, Distillation) else ""
-        return f"{self.model.name} on {self.data.modality}{taught}, split {self.data.split}, seed {self.seed}"
+        of = ", pretext" if self.data.source == PRETEXT else ""
+        return f"{self.model.name} on {self.data.modality}{of}{taught}, split {self.data.split}, seed {self.seed}"
 
     @cached_property
     def id(self) -> str:
