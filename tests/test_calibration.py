@@ -66,6 +66,12 @@ def test_without_a_difference_the_interval_misses_zero_as_often_as_it_says(seeds
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sd", [0.0, 0.02, 0.05, 0.1])
+def test_two_runs_give_no_more_false_verdicts_than_they_may(sd):
+    assert sum(gain.p < LEVEL for gain in gains(paired_gain, 2, sd)) <= too_many()
+
+
+@pytest.mark.slow
 def test_the_older_interval_would_fail():
     ends = gains(bootstrap, 3, 0.05, trials=600)
     false = sum(low > 0 or high < 0 for low, high in ends)
