@@ -185,18 +185,18 @@ def test_a_claim_that_is_not_run_shows_the_papers_smallest_gain(home, prints):
 
 
 def test_only_what_all_rows_have_counts(record):
-    record("weak", WEAK, seeds=(0, 1, 2), splits=(1, 2))
-    record("strong", STRONG, seeds=(1, 2), splits=(1,))
+    record("weak", WEAK, seeds=(0, 1, 2, 3), splits=(1, 2))
+    record("strong", STRONG, seeds=(1, 2, 3), splits=(1,))
     finding = evaluate(
         beats("strong", "weak"),
         "weak",
         "strong",
-        parameters=Parameters(profile="smoke", splits=(1, 2, 3), seeds=(0, 1, 2)),
+        parameters=Parameters(profile="smoke", splits=(1, 2, 3), seeds=(0, 1, 2, 3)),
     )
-    assert (finding.verdict.outcome, finding.verdict.seeds) == (SUPPORTED, 2)
-    assert {(r.data.split, r.seed) for r in finding.runs} == {(1, 1), (1, 2)}
+    assert (finding.verdict.outcome, finding.verdict.seeds) == (SUPPORTED, 3)
+    assert {(r.data.split, r.seed) for r in finding.runs} == {(1, 1), (1, 2), (1, 3)}
     assert "-p splits 1" in finding.command
-    assert "-p seeds 1,2" in finding.command
+    assert "-p seeds 1,2,3" in finding.command
     assert finding.gains[0].mean == pytest.approx(STRONG - WEAK)
     assert finding.verdict.gain == finding.gains[0]
 

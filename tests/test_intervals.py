@@ -11,17 +11,23 @@ RNG = np.random.default_rng(3)
 
 
 def test_mean_squares_by_hand():
-    values = np.array([[1.0, 2.0, 4.0], [2.0, 5.0, 6.0]])
-    # means of runs 7/3, 13/3; of clips 1.5, 3.5, 5; of all 10/3
-    runs = 3 * 2 * 1.0  # 1 degree of freedom
-    clips = 2 * ((11 / 6) ** 2 + (1 / 6) ** 2 + (5 / 3) ** 2) / 2
-    rest = (((values - 10 / 3) ** 2).sum() - runs - 2 * clips) / 2
+    values = np.array([[1.0, 2.0, 4.0], [2.0, 5.0, 6.0], [3.0, 8.0, 5.0]])
+    # means of runs 7/3, 13/3, 16/3; of clips 2, 5, 5; of all 4
+    runs = 3 * ((5 / 3) ** 2 + (1 / 3) ** 2 + (4 / 3) ** 2) / 2
+    clips = 3 * (2**2 + 1**2 + 1**2) / 2
+    rest = (((values - 4) ** 2).sum() - 2 * runs - 2 * clips) / 4
     gain, total = crossed([values]), runs + clips - rest
-    assert gain.mean == pytest.approx(10 / 3)
-    assert gain.se == pytest.approx(np.sqrt(total / 6))
-    assert gain.df == pytest.approx(total**2 / (runs**2 / 1 + clips**2 / 2 + rest**2 / 2))
+    assert gain.mean == pytest.approx(4)
+    assert gain.se == pytest.approx(np.sqrt(total / 9))
+    assert gain.df == pytest.approx(total**2 / (runs**2 / 2 + clips**2 / 2 + rest**2 / 4))
     half = stats.t.ppf(0.975, gain.df) * gain.se
-    assert (gain.low, gain.high) == pytest.approx((10 / 3 - half, 10 / 3 + half))
+    assert (gain.low, gain.high) == pytest.approx((4 - half, 4 + half))
+
+
+def test_two_runs_have_one_degree_of_freedom():
+    gain = crossed([np.array([[1.0, 2.0, 4.0], [2.0, 5.0, 6.0]])])
+    assert gain.df == 1
+    assert gain.high - gain.mean == pytest.approx(stats.t.ppf(0.975, 1) * gain.se)
 
 
 def test_where_only_runs_differ_it_is_the_t_interval_of_runs():

@@ -33,7 +33,7 @@ def test_a_table_is_rebuilt_from_the_committed_records(home, plan):
 
 
 def test_a_ladder_is_rebuilt(home):
-    parameters = Parameters(splits="1,2,3")
+    parameters = Parameters()
     results.save(tables.chain(imrs.streams(parameters), parameters), parameters)
     same(home, "synthetic/imrs_streams_claims")
 

@@ -158,9 +158,9 @@ NUMBERS = ("made up", "table", "1")
 
 
 def made_table(made, shares: dict[str, float], **given) -> Table:
-    """A table of two seeds per row; its first row is the reference."""
+    """A table of three seeds per row; its first row is the reference."""
     rows = tuple(
-        Row(name, tuple((made(right(share), seed, lr=0.1 * (i + 1)),) for seed in (0, 1)))
+        Row(name, tuple((made(right(share), seed, lr=0.1 * (i + 1)),) for seed in (0, 1, 2)))
         for i, (name, share) in enumerate(shares.items())
     )
     return Table("t", "tstam", "Title.", "Claim.", next(iter(shares)), rows, NUMBERS, "tstam", **given)
@@ -181,7 +181,7 @@ def paper(monkeypatch):
 def test_a_stated_gain_or_order_is_judged_without_accuracies(made, paper):
     shares = {"base": 0.5, "gains": 0.9, "ordered": 0.9, "worse": 0.9, "silent": 0.9}
     paper(("gains", "gain", 1.3), ("ordered", "order", 1), ("worse", "order", -1))
-    result = tables.build(made_table(made, shares), Parameters(seeds=(0, 1)))
+    result = tables.build(made_table(made, shares), Parameters(seeds=(0, 1, 2)))
     frame = result.frame.set_index("row")
     assert frame["paper's gain"].to_dict() == {
         "base": "", "gains": "+1.3", "ordered": "better", "worse": "worse", "silent": "not available",
@@ -203,7 +203,7 @@ def test_a_stated_gain_or_order_is_judged_without_accuracies(made, paper):
 def test_two_accuracies_of_the_paper_make_its_gain(made, paper):
     paper(("base", "top1", 70.0), ("better", "top1", 71.5), ("worse", "top1", 69.0))
     table = made_table(made, {"base": 0.5, "better": 0.9, "worse": 0.9})
-    result = tables.build(table, Parameters(seeds=(0, 1)))
+    result = tables.build(table, Parameters(seeds=(0, 1, 2)))
     frame = result.frame.set_index("row")
     assert frame["paper"].tolist() == ["70.0", "71.5", "69.0"]
     assert frame["paper's gain"].tolist() == ["", "+1.5", "-1.0"]
@@ -217,7 +217,7 @@ def test_two_accuracies_of_the_paper_make_its_gain(made, paper):
 def test_a_ladder_has_one_line_per_step(made, paper):
     paper(("low", "top1", 50.0), ("middle", "top1", 90.0), ("high", "gain", 40.0))
     table = made_table(made, {"low": 0.5, "middle": 0.7, "high": 0.6}, ladders=(("low", "middle", "high"),))
-    result = tables.chain(table, Parameters(seeds=(0, 1)))
+    result = tables.chain(table, Parameters(seeds=(0, 1, 2)))
     assert result.name == "t_claims"
     assert [line.cells["claim"] for line in result.lines] == ["middle is better than low", "high is better than middle"]
     assert result.outcomes == [Outcome.SUPPORTED, Outcome.CONTRADICTED]

@@ -106,7 +106,8 @@ def crossed(values: Sequence[np.ndarray], weights: Sequence[float] | None = None
     values: one (S, N) array per split, of S runs (seeds) and N test clips. NaN marks a clip without a value: it does not
     count, and the mean is then a ratio of two sums, whose error is linearised. From the mean squares of the two-way layout
     without replication, Var(mean) = (MS_runs + MS_clips - MS_rest) / (S N), and never below the larger of the first two
-    over S N, with Satterthwaite's degrees of freedom; of two runs, with one. Splits have runs and clips of their own, so variances add.
+    over S N, with Satterthwaite's degrees of freedom; of two runs, with one. Splits have runs and clips of their own, so
+    variances add.
 
     Clips count as independent, though clips of one actor or source resemble each other: see `over_folds`. The mean is
     NaN where a split has no value.
@@ -139,7 +140,9 @@ def _two_way(values: np.ndarray) -> tuple[float, float | None, float | None]:
     freedom = np.array([runs - 1, clips - 1, (runs - 1) * (clips - 1)])
     squares = np.array([clips * (of_runs**2).sum(), runs * (of_clips**2).sum(), (rest**2).sum()]) / freedom
     of_mean = max(squares[0] + squares[1] - squares[2], squares[0], squares[1])
-    known = runs > 2 and of_mean > 0  # from two runs, Satterthwaite's formula gives twice as many false verdicts as it should
+    known = (
+        runs > 2 and of_mean > 0
+    )  # from two runs, Satterthwaite's formula gives twice as many false verdicts as it should
     df = of_mean**2 / (squares**2 / freedom).sum() if known else runs - 1
     return mean, of_mean / values.size, df
 

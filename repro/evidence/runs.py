@@ -18,7 +18,7 @@ def load_results(profile: str = "small") -> tuple[pd.DataFrame, dict[str, np.nda
     Returns a DataFrame with one row per run, by its id: every field of its configuration ("data.frames"), its metrics in
     [0, 1] ("metrics.video_top1"), the end of its history ("history.loss"), and where it comes from ("provenance.date";
     "origin": "here" or "committed"); "clips" is the id of its catalog, "test_videos" their number N. Fields that a run does
-    not have are missing values. And {id: (N, K) float16}, the scores of its N test videos for K classes (mean logits).
+    not have are missing values. And {id: (N, K) float16}, the log-probabilities of its N test videos for K classes.
     ReproError for an unknown profile.
     """
     if profile not in PROFILES:
