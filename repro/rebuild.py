@@ -28,10 +28,11 @@ MEASURED = ("imrs_latency", "imrs_cam", "cam_2d", "tstam_attention_flow")
 
 def rebuild_all(profile: str) -> list[str]:
     """Rebuilds every data set that a profile has records of, and returns "dataset/table" for each table written."""
-    seen = {(d["dataset"], d["source"], d["group"]) for d in (r.config["data"] for r, _ in records.everything(profile))}
+    configs = (record.config["data"] for record, _ in records.everything(profile))
+    seen = {(d["dataset"], *((d["source"], d["group"]) if d["dataset"] == "folder" else ())) for d in configs}
     written = []
-    for dataset, source, group in sorted(seen):
-        folder = {"data_root": source, "splits": (1,), "group": group} if dataset == "folder" else {}
+    for dataset, *place in sorted(seen):
+        folder = dict(zip(("data_root", "group"), place, strict=True), splits=(1,)) if place else {}
         parameters = Parameters(profile=profile, dataset=dataset, **folder)
         written += [f"{parameters.name}/{name}" for name in rebuild(parameters)]
     return written
