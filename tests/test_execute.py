@@ -143,7 +143,8 @@ def test_two_gloo_processes_share_one_run(parameters, shared):
     with torch.inference_mode():
         batch = batches(data, len(data))
         logits = model(next(batch)["rgb"]).logits.numpy()
-    np.testing.assert_allclose(record.scores.astype(np.float32), logits, atol=2e-3)
+    step = 1 / metrics.STEPS  # two processes sum in another order, so a score may round to the next step
+    np.testing.assert_allclose(record.scores.astype(float), metrics.rounded(logits).astype(float), atol=step)
 
 
 @pytest.mark.slow

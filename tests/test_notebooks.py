@@ -32,6 +32,8 @@ TABLES = {
     "stmsa": "stmsa_ablation",
     "stddcn": "stddcn_ablation",
     "temporal_order": "temporal_order",
+    "controls": "controls",
+    "convergence": "controls_videos",
 }
 
 
