@@ -10,7 +10,7 @@ from repro.data.clips import ClipDataset
 from repro.data.embedded import videos
 from repro.maps import clips
 
-EDITION = videos.Synthetic(classes=("clap", "rise"), sources=3, train=3, test=6, side=36)
+EDITION = videos.Synthetic(classes=("clap", "rise"), sources=3, train=3, test=6, frames=10, side=36)
 CLASSES = EDITION.classes
 NETWORK = {"depths": (1, 1, 1, 1), "width": 4, "cardinality": 2, "stem_kernel": (3, 3, 3), "std": 60.0}
 
