@@ -30,6 +30,7 @@ from repro.metrics import STEPS
 
 CPUINFO = Path("/proc/cpuinfo")  # Linux alone has it
 RUN = TypeAdapter(Run)
+XZ = {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 2**18}  # the preset's own takes 64 MiB
 PACKAGES = ("repro", "torch", "torchvision", "numpy", "opencv-python-headless", "numba", "lightning-fabric")
 
 
@@ -228,7 +229,7 @@ def decode(stored: dict) -> np.ndarray:
 
 
 def _packed(data: bytes) -> str:
-    return base64.b85encode(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)).decode()
+    return base64.b85encode(lzma.compress(data, filters=[XZ])).decode()
 
 
 def _unpacked(text: str) -> bytes:

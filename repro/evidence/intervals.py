@@ -140,9 +140,7 @@ def _two_way(values: np.ndarray) -> tuple[float, float | None, float | None]:
     freedom = np.array([runs - 1, clips - 1, (runs - 1) * (clips - 1)])
     squares = np.array([clips * (of_runs**2).sum(), runs * (of_clips**2).sum(), (rest**2).sum()]) / freedom
     of_mean = max(squares[0] + squares[1] - squares[2], squares[0], squares[1])
-    known = (
-        runs > 2 and of_mean > 0
-    )  # from two runs, Satterthwaite's formula gives twice as many false verdicts as it should
+    known = runs > 2 and of_mean > 0  # from two runs, Satterthwaite's formula gives twice the false verdicts it should
     df = of_mean**2 / (squares**2 / freedom).sum() if known else runs - 1
     return mean, of_mean / values.size, df
 
