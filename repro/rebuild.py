@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -28,14 +29,29 @@ MEASURED = ("imrs_latency", "imrs_cam", "cam_2d", "tstam_attention_flow")
 
 def rebuild_all(profile: str) -> list[str]:
     """Rebuilds every data set that a profile has records of, and returns "dataset/table" for each table written."""
-    configs = (record.config["data"] for record, _ in records.everything(profile))
-    seen = {(d["dataset"], *((d["source"], d["group"]) if d["dataset"] == "folder" else ())) for d in configs}
     written = []
-    for dataset, *place in sorted(seen):
-        folder = dict(zip(("data_root", "group"), place, strict=True), splits=(1,)) if place else {}
-        parameters = Parameters(profile=profile, dataset=dataset, **folder)
+    for parameters in _recorded(profile):
         written += [f"{parameters.name}/{name}" for name in rebuild(parameters)]
     return written
+
+
+def _recorded(profile: str) -> Iterator[Parameters]:
+    """The parameters of each data set that has records; of a folder of videos, for the folds and seeds recorded."""
+    splits: dict[tuple, set[int]] = {}
+    seeds: dict[tuple, set[int]] = {}
+    for record, _ in records.everything(profile):
+        data, of_folder = record.config["data"], ()
+        if data["dataset"] == "folder":
+            of_folder = data["source"], data["group"], data.get("folds", 3), tuple(data.get("test_groups", ()))
+        splits.setdefault((data["dataset"], *of_folder), set()).add(data["split"])
+        seeds.setdefault((data["dataset"], *of_folder), set()).add(record.config["seed"])
+    for (dataset, *of_folder), numbers in sorted(splits.items(), key=str):
+        given: dict[str, Any] = {}
+        if of_folder:
+            names = "data_root", "group", "folds", "test_groups"
+            runs = {"splits": sorted(numbers), "seeds": sorted(seeds[dataset, *of_folder])}
+            given = dict(zip(names, of_folder, strict=True)) | runs
+        yield Parameters(profile=profile, dataset=dataset, **given)
 
 
 def rebuild(parameters: Parameters) -> list[str]:

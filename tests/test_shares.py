@@ -56,7 +56,7 @@ def test_empty_maps_and_no_right_answer_are_reported():
     trained.share[0, :7] = np.nan
     frame = table(overlap(trained, trained)).frame
     assert frame["empty maps"].tolist() == ["7", "0"]
-    assert frame["on the figure, %"].tolist() == ["50.0", "not available"]
+    assert frame["on the person, %"].tolist() == ["50.0", "not available"]
     assert frame["over chance [95 %]"].iloc[1] == "not available"
     assert frame["verdict"].iloc[1] == "not resolved"
     trained.share[:] = np.nan

@@ -214,6 +214,27 @@ def test_two_accuracies_of_the_paper_make_its_gain(made, paper):
     assert [line.runs for line in result.lines] == [tuple(s[0].id for s in row.systems) for row in table.rows]
 
 
+@pytest.mark.parametrize(
+    ("trained", "r2", "cells"),
+    [
+        (0.8, 0.15, ["80", "0.15"]),
+        (0.79, 0.14, ["79 (not trained)", "0.14 (no imitation)"]),
+        (0.5, -1.0, ["50 (not trained)", "-1.00 (no imitation)"]),
+    ],
+)
+def test_rows_that_are_not_trained_or_do_not_imitate_are_marked(recorded, paper, trained, r2, cells):
+    """The last tenth of 20 epochs counts, that is two."""
+    paper()
+    data = Data("synthetic", "small", flip=False)
+    run = Run("small", 0, data, Model("resnext3d"), CrossEntropy(), Optimisation())
+    early = [{"clip_top1": 1.0, "imitation": 1.0}] * 18
+    late = [{"clip_top1": trained + change, "imitation": r2 + change} for change in (-0.004, 0.004)]
+    recorded(run, right(0.5), [0] * 100, ["a", "b"], history=early + late)
+    table = Table("t", "tstam", "Title.", "Claim.", "a", (Row("a", ((run,),)),), NUMBERS, "tstam")
+    (line,) = tables.build(table, Parameters(profile="smoke")).lines
+    assert [line.cells[name] for name in ("training", "imitation")] == cells
+
+
 def test_a_ladder_has_one_line_per_step(made, paper):
     paper(("low", "top1", 50.0), ("middle", "top1", 90.0), ("high", "gain", 40.0))
     table = made_table(made, {"low": 0.5, "middle": 0.7, "high": 0.6}, ladders=(("low", "middle", "high"),))

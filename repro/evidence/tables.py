@@ -30,6 +30,8 @@ NUMERIC = (
 )  # fmt: skip
 FOLDS = 3  # from so many folds of real videos the fold is the unit; of two, one degree of freedom would be left
 COMPARED = "paper's gain", "our gain [95 %]", "difference"  # columns
+TRAINED = 0.8  # top-1 of the training clips, below which a row is marked as not trained
+IMITATES = 0.15  # R2 of the teacher's features, below which a student is marked: it tests nothing about its teacher
 
 
 @functools.cache
@@ -105,8 +107,9 @@ def at_the_end(row: Row, name: str) -> float:
 def build(table: Table, parameters: Parameters) -> Result:
     """One line per row. Percentages; gains and differences in points, against the row `table.against`.
 
-    training: top-1 of the training clips over the last tenth of the epochs, which says how trained the row is.
-    imitation: of a student, R2 of the teacher's features over the same epochs (`repro.losses.distillation`).
+    training: top-1 of the training clips over the last tenth of the epochs, marked below `TRAINED`.
+    imitation: of a student, R2 of the teacher's features over the same epochs (`repro.losses.distillation`), marked below
+    `IMITATES`.
 
     difference is our gain minus the paper's: on other data than the paper's, gains can be compared and accuracies
     cannot. The verdict is on the sign of the paper's gain, by p-values adjusted over the rows of which the paper claims
@@ -136,6 +139,7 @@ def build(table: Table, parameters: Parameters) -> Result:
 def _measured(row: Row, paper: pd.DataFrame, classes: int) -> dict[str, str]:
     """A row's own numbers, the paper's and ours."""
     stated, ours = paper[(paper["metric"] == "top1") & (paper["row"] == row.label)], accuracy(row)
+    trained, r2 = at_the_end(row, "clip_top1"), at_the_end(row, "imitation")
     theirs = NOT_AVAILABLE
     if len(stated):
         derived = stated["tag"].iloc[0] == "derived"
@@ -147,8 +151,8 @@ def _measured(row: Row, paper: pd.DataFrame, classes: int) -> dict[str, str]:
         "top-5": f"{accuracy(row, 5).mean():.1f}" if classes > 5 else NOT_AVAILABLE,
         "seeds": str(len(ours)),
         "seed SD": "" if (spread := seed_sd(row)) is None else f"{spread:.1f}",
-        "training": f"{100 * at_the_end(row, 'clip_top1'):.0f}",
-    } | ({} if np.isnan(r2 := at_the_end(row, "imitation")) else {"imitation": f"{r2:.2f}"})
+        "training": f"{100 * trained:.0f}" + " (not trained)" * (trained < TRAINED),
+    } | ({} if np.isnan(r2) else {"imitation": f"{r2:.2f}" + " (no imitation)" * (r2 < IMITATES)})
 
 
 def _sign(theirs: float | None, order: float | None) -> float | None:

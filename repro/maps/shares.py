@@ -13,8 +13,7 @@ from repro.maps import measurements
 from repro.maps.measurements import Overlap
 from repro.parameters import Parameters
 
-# baseline: its name in the tables' columns, which are those of the committed tables
-BASELINES = {"chance": "chance", "the average person": "the average figure", "random weights": "random weights"}
+BASELINES = "chance", "the average person", "random weights"
 
 
 def table(
@@ -43,9 +42,9 @@ def _line(label: str, overlap: Overlap, clips: str, judged: Verdict, parameters:
     cells = {
         "system": label,
         "test clips": f"{clips}, {chosen.sum(axis=1).mean():.0f}",
-        "on the figure, %": _number(100 * mean),
+        "on the person, %": _number(100 * mean),
         "times chance": _number(mean / trained.chance[chosen].mean() if chosen.any() else np.nan, 2),
-        **{f"over {BASELINES[name]} [95 %]": _points(gain) for name, gain in over.items()},
+        **{f"over {name} [95 %]": _points(gain) for name, gain in over.items()},
         "empty maps": str(np.isnan(trained.share[chosen]).sum()),
         "p (Holm)": judged.p_text,
         "verdict": str(judged),
@@ -72,8 +71,7 @@ def verdicts(found: Mapping[str, Overlap], clips: str = "all") -> dict[str, Verd
     tests = {label: Test(tuple(gains(overlap, clips).values())) for label, overlap in found.items()}
     adjusted = holm([test.p for test in tests.values()])
     seeds = [len(overlap.trained.share) for overlap in found.values()]
-    names = list(BASELINES)
-    return {k: test.verdict(p, n, names) for (k, test), p, n in zip(tests.items(), adjusted, seeds, strict=True)}
+    return {k: test.verdict(p, n, BASELINES) for (k, test), p, n in zip(tests.items(), adjusted, seeds, strict=True)}
 
 
 def save(result: Result, found: Mapping[str, Overlap], parameters: Parameters, runs: Sequence[Run]) -> Result:
