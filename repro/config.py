@@ -24,6 +24,12 @@ EMBEDDED = {
     "paper": "large",
 }  # profile: edition of the embedded set
 PRETEXT = "pretext"  # the edition that small networks are pretrained on
+DOSES = {  # options of the embedded set, and the other values at which their effect is measured
+    "bias": (0.0, 0.35, 1.0),
+    "distractors": (0.0, 0.9),
+    "pan": (0.0, 0.02),
+    "action": (0.3, 1.0),
+}
 DATASETS = (
     "synthetic", "ucf101", "hmdb51", "something_v1", "something_v2", "diving48", "kinetics400", "folder",
 )  # fmt: skip
@@ -31,6 +37,11 @@ DATASETS = (
 DIRECTED = ("synthetic", "something_v1", "something_v2")
 PLACE = {"identity": False}  # a field that only says where a file is
 LATER = {"identity": "changed"}  # a field added later: its default is no part of the identity, so older ids stay
+
+
+def dose(edition: str, option: str, value: float) -> str:
+    """The name of an edition of the embedded set with one option changed."""
+    return f"{edition}-{option}-{value:g}"
 
 
 @checked

@@ -14,7 +14,7 @@ from typing import Any
 from repro import paths
 from repro.config import Run
 from repro.errors import ReproError, unknown
-from repro.papers import controls, convergence, imrs, smnet, stddcn, stme, stmsa, time_order, tstam
+from repro.papers import controls, convergence, doses, imrs, smnet, stddcn, stme, stmsa, time_order, tstam
 from repro.papers.table import Table
 from repro.parameters import Parameters
 
@@ -62,6 +62,7 @@ NOTEBOOKS = {  # by file name, in reading order
     "temporal_order": Notebook("Which networks know the direction of time?", (time_order.table,)),
     "controls": Notebook("Controls: what the design finds where the answer is known", (controls.table,)),
     "convergence": Notebook("Are the networks trained, and on how many videos?", (controls.curve, convergence.table)),
+    "doses": Notebook("What makes the embedded videos hard?", (doses.bias, doses.distractors, doses.pan, doses.action)),
     "efficiency": Notebook("What the networks cost"),
     "sota_comparison": Notebook("The papers' comparisons, like with like"),
     "claims": Notebook("What the papers claim, and what our runs say"),

@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from repro.config import Distillation
+from repro.config import DOSES, Distillation, dose
 from repro.data import catalog
 from repro.data.embedded import videos
 from repro.errors import Unavailable
 from repro.evidence import tables
 from repro.evidence.statistics import Outcome
-from repro.papers import controls, convergence, imrs
+from repro.papers import controls, convergence, doses, imrs
 from repro.papers.systems import SYSTEMS
 from repro.parameters import Parameters
 
@@ -114,6 +114,35 @@ def test_the_embedded_videos_are_enough_for_the_curve(profile, tmp_path):
         counts = found.part("train")["class"].value_counts()
         assert set(counts) == {d.train_per_class}
         assert len(counts) == len(edition.classes)
+
+
+@pytest.mark.parametrize("plan", [doses.bias, doses.distractors, doses.pan, doses.action])
+def test_a_curve_of_doses_changes_the_edition_alone_and_keeps_the_start(plan):
+    table, option = plan(SMALL), plan.__name__
+    plain = imrs.student(SMALL, 1, 0)
+    usual = {"RGB": imrs.single(SMALL, 1, 0), "Flow": plain.teacher, "IMRS": plain}
+    values = sorted({float(row.label.partition(", ")[2]) for row in table.rows})
+    assert values == sorted((*DOSES[option], doses.USUAL[option]))
+    for label, row in rows(table).items():
+        name, _, value = label.partition(", ")
+        base, run = usual[name], row.runs[0]
+        edition = "small-2" if float(value) == doses.USUAL[option] else dose("small-2", option, float(value))
+        assert run.data == dataclasses.replace(base.data, source=edition)
+        assert (run.model, run.optimisation, run.start) == (base.model, base.optimisation, base.start)
+        assert run.teacher is None or run.teacher.data == dataclasses.replace(plain.teacher.data, source=edition)
+
+
+@pytest.mark.parametrize("plan", [doses.bias, controls.curve, convergence.table])
+def test_curves_have_three_seeds_at_most(plan):
+    assert {run.seed for run in plan(Parameters(seeds=(0, 1, 2, 3, 4))).runs()} == {0, 1, 2}
+    assert {run.seed for run in plan(Parameters(seeds=(5, 4))).runs()} == {4, 5}
+
+
+@pytest.mark.parametrize("plan", [doses.bias, doses.distractors, doses.pan, doses.action])
+@pytest.mark.parametrize("given", [{"dataset": "hmdb51"}, {"profile": "gpu"}])
+def test_doses_are_of_small_networks_on_the_embedded_videos(plan, given):
+    with pytest.raises(Unavailable, match="embedded videos alone"):
+        plan(Parameters(**given))
 
 
 def test_convergence_is_measured_on_development_videos_with_twice_the_epochs():

@@ -14,7 +14,7 @@ import torch
 from scipy.stats import binom, ks_2samp
 from torch import nn
 
-from repro.config import EMBEDDED, PROFILES
+from repro.config import DOSES, EMBEDDED, PROFILES, dose
 from repro.config import PRETEXT as PRETEXT_EDITION
 from repro.data.embedded import videos
 from repro.data.embedded.person import PRETEXT_PROGRAMS, PROGRAMS, poses, thing
@@ -35,6 +35,7 @@ from repro.data.embedded.videos import (
     write,
 )
 from repro.errors import ReproError
+from repro.papers.doses import USUAL
 
 SMALL = Synthetic(classes=("crouch", "rise", "sit_clap"), sources=3, train=6, test=3, frames=8, side=24)
 
@@ -100,7 +101,17 @@ def test_default_split_sizes():
 
 def test_every_profile_has_its_edition():
     assert set(EMBEDDED) == set(PROFILES)
-    assert {*EMBEDDED.values(), PRETEXT_EDITION, "development"} == set(EDITIONS)
+    doses = {dose(base, option, value) for base in ("smoke", "small-2") for option in DOSES for value in DOSES[option]}
+    assert {*EMBEDDED.values(), PRETEXT_EDITION, "development", *doses} == set(EDITIONS)
+
+
+def test_a_dose_changes_one_option_of_the_shown_edition():
+    for option, values in DOSES.items():
+        assert USUAL[option] == getattr(EDITIONS["small-2"], option)
+        for value in values:
+            changed = EDITIONS[dose("small-2", option, value)]
+            assert getattr(changed, option) == value != USUAL[option]
+            assert dataclasses.replace(changed, **{option: USUAL[option]}) == EDITIONS["small-2"]
 
 
 def test_who_cannot_see_the_direction_of_time_is_right_in_two_thirds():

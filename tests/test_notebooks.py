@@ -34,6 +34,7 @@ TABLES = {
     "temporal_order": "temporal_order",
     "controls": "controls",
     "convergence": "controls_videos",
+    "doses": "doses_bias",
 }
 
 

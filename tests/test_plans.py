@@ -12,6 +12,9 @@ from repro.errors import Unavailable
 from repro.parameters import Parameters
 
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "cv2", "matplotlib", "papermill", "numba", "lightning_fabric")
+OF_SMALL_NETWORKS = (  # on the embedded videos alone
+    "controls.curve", "convergence.table", "doses.bias", "doses.distractors", "doses.pan", "doses.action",
+)  # fmt: skip
 PLAN = """
 import json, os, sys, time
 from repro import notebooks
@@ -64,8 +67,8 @@ def test_every_plan_of_every_paper_needs_nothing(planned):
     counts, refused, _ = planned
     assert len(counts) == 4 * 4
     assert all(runs > 100 for runs, _ in counts.values()), counts
-    embedded = ("repro.papers.time_order.table", "repro.papers.controls.curve", "repro.papers.convergence.table")
-    small = embedded[1:]  # of these two, small networks alone
+    small = [f"repro.papers.{name}" for name in OF_SMALL_NETWORKS]
+    embedded = ["repro.papers.time_order.table", *small]
     expected = {
         (profile, dataset, plan) for profile in PROFILES for dataset in ("ucf101", "folder") for plan in embedded
     }
@@ -109,12 +112,11 @@ def test_without_the_files_of_a_published_protocol_only_its_own_tables_are_unava
     }
     unavailable = {key: words for key, words in reasons.items() if words}
     papers = {"tstam", "smnet", "stme", "stmsa", "stddcn", "time_order"}
-    small = {"controls.curve", "convergence.table"}
     lacking_files = {key: words for key, words in unavailable.items() if "pretrained_" in words}
     assert {(profile, name.partition(".")[0]) for profile, name in lacking_files} == {
         ("paper", name) for name in papers
     }
     assert unavailable.keys() - lacking_files.keys() == {
-        (profile, name) for profile in ("gpu", "paper") for name in small
+        (profile, name) for profile in ("gpu", "paper") for name in OF_SMALL_NETWORKS
     }
     assert not list(home.iterdir())

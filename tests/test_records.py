@@ -342,13 +342,13 @@ def test_the_id_of_a_committed_record_is_the_hash_of_its_configuration(home):
         assert hashlib.sha256(text.encode()).hexdigest()[:12] == record.id
 
 
-PLANNED = "convergence"  # the notebook whose runs are not recorded yet; docs/evidence.md says so
+PLANNED = "convergence", "doses"  # notebooks whose runs are not recorded yet; docs/evidence.md says so
 
 
 def test_every_table_of_the_small_profile_has_its_committed_records(home):
     assert "not yet trained" in (paths.ROOT / "docs" / "evidence.md").read_text()
     for name, notebook in notebooks.NOTEBOOKS.items():
-        for plan in notebook.tables if name != PLANNED else ():
+        for plan in notebook.tables if name not in PLANNED else ():
             for run in plan(Parameters(splits=notebook.splits)).runs():
                 record = records.find(run)
                 assert record is not None, f"{name}: {run.title}"

@@ -80,22 +80,26 @@ def streams_figure(table: Table, parameters: Parameters) -> Figure:
     return figure
 
 
-def videos_figure(table: Table, parameters: Parameters) -> Figure:
-    """Accuracy over the number of training videos per class, one line per stream; dots: seeds. Rows "STREAM, N videos"."""
+def curve_figure(table: Table, parameters: Parameters, over: str, log: bool = False) -> Figure:
+    """Accuracy over a number, one line per stream; dots: seeds. Rows "STREAM, NUMBER" or "STREAM, NUMBER UNIT".
+
+    over: the label of the axis; log: whether it is logarithmic.
+    """
     figure = titled(7, 3.8, f"{table.title.rstrip('.')} ({parameters.where})")
     axes = figure.subplots()
-    streams: dict[str, dict[int, np.ndarray]] = {}
+    streams: dict[str, dict[float, np.ndarray]] = {}
     for row in table.rows:
-        name, _, number = row.label.removesuffix(" videos").partition(", ")
-        streams.setdefault(name, {})[int(number)] = tables.accuracy(row)
+        name, _, number = row.label.partition(", ")
+        streams.setdefault(name, {})[float(number.split()[0])] = tables.accuracy(row)
     for name, found in streams.items():
         axes.plot(list(found), [values.mean() for values in found.values()], "-", color=colour(name), label=name)
         for number, values in found.items():
             axes.plot(np.full(len(values), number), values, "o", ms=4, alpha=0.5, color=colour(name))
     numbers = sorted({number for found in streams.values() for number in found})
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(numbers, [str(number) for number in numbers])
-    axes.set(xlabel="training videos per class", ylabel="top-1, %; dots: seeds", ylim=(0, 101))
+    if log:
+        axes.set_xscale("log", base=2)
+    axes.set_xticks(numbers, [f"{number:g}" for number in numbers])
+    axes.set(xlabel=over, ylabel="top-1, %; dots: seeds", ylim=(0, 101))
     axes.legend()
     return figure
 

@@ -28,6 +28,7 @@ import numpy as np
 from joblib.externals.loky import get_reusable_executor
 
 from repro.checked import Count, checked
+from repro.config import DOSES, dose
 from repro.data.embedded.person import PROGRAMS, SUPERSAMPLING, backdrop, clothes, colour, draw, poses, thing
 from repro.errors import ReproError, require, unknown
 from repro.paths import atomic
@@ -105,6 +106,12 @@ EDITIONS = {  # by `Data.source`
     "development": Synthetic(seed=1),  # recipes and difficulty are settled here; its numbers are not shown as results
     "pretext": Synthetic(seed=3, classes=PRETEXT, train=144, test=24, bias=0.0),
     "large": Synthetic(seed=2, frames=40, side=96),  # for networks that take 16 frames of 112 pixels
+}
+EDITIONS |= {  # the same with one option changed
+    dose(base, option, value): dataclasses.replace(EDITIONS[base], **{option: value})
+    for base in ("smoke", "small-2")
+    for option, values in DOSES.items()
+    for value in values
 }
 
 
