@@ -49,7 +49,10 @@ def _curve(parameters: Parameters, option: str) -> Table:
     """Rows "STREAM, VALUE". Unavailable for real data sets, whose videos are what they are, and for full-size networks."""
     if parameters.profile not in ("smoke", "small") or parameters.dataset != "synthetic":
         raise Unavailable("the difficulty of videos is varied for small networks on the embedded videos alone")
-    values, few = sorted((*DOSES[option], USUAL[option])), replace(parameters, seeds=parameters.seeds[:SEEDS])
+    others = (
+        DOSES[option][:1] if parameters.profile == "smoke" else DOSES[option]
+    )  # one other value shows that it works
+    values, few = sorted((*others, USUAL[option])), replace(parameters, seeds=parameters.seeds[:SEEDS])
     streams = {
         "RGB": lambda split, seed: imrs.single(few, split, seed),
         "Flow": lambda split, seed: imrs.single(few, split, seed, "flow"),
