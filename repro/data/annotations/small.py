@@ -148,9 +148,8 @@ def table(path: Path, **options: bool) -> tuple[list[str], list[tuple[str, dict[
         columns = list(reader.fieldnames or ())
         return columns, [(f"{path}:{reader.line_num}", row) for row in reader]
     except csv.Error as error:
-        raise ReproError(
-            f"{path}:{reader.line_num}: not CSV ({error}); mend the line, or fetch the file again"
-        ) from None
+        where = f"{path}:{reader.reader.line_num}"
+        raise ReproError(f"{where}: not CSV ({error}); mend the line, or fetch the file again") from None
 
 
 def once(seen: dict[str, str], name: str, where: str) -> str:
