@@ -138,7 +138,7 @@ def read(path: Path) -> Packed:
             if len(head) < IMAGES or CRC.pack(zlib.crc32(head[: HEAD.size])) != head[HEAD.size :]:
                 raise _damaged(path, "its head has changed")
             _, start, end, length, checksum = HEAD.unpack(head[: HEAD.size])
-            if whole != end:
+            if not IMAGES <= start <= end == whole:  # nothing larger than the file is read
                 raise _damaged(path, "not whole")
             table = os.pread(file.fileno(), end - start, start)
     except FileNotFoundError:
@@ -147,11 +147,23 @@ def read(path: Path) -> Packed:
         raise ReproError(f"{path}: cannot be read ({error.strerror}); prepare the data set again") from None
     if zlib.crc32(table) != checksum:
         raise _damaged(path, "its table has changed")
-    header = json.loads(table[:length])
-    count = 3 * header["frames"] - 2  # images: a flow less than frames, and two images each
+    header = _header(table[:length])
+    frames = header.get("frames")
+    count = (
+        3 * frames - 2 if type(frames) is int and frames > 1 else 0
+    )  # images: a flow less than frames, two images each
+    if not count or len(table) != length + 8 * (count + 1) + 4 * count:
+        raise _damaged(path, "its table cannot be read")
     offsets = np.frombuffer(table, "<u8", count + 1, length)
-    checksums = np.frombuffer(table, "<u4", count, length + offsets.nbytes)
-    return Packed(path, header, offsets, checksums, header["frames"])
+    return Packed(path, header, offsets, np.frombuffer(table, "<u4", count, length + offsets.nbytes), frames)
+
+
+def _header(text: bytes) -> dict:
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return header if isinstance(header, dict) else {}
 
 
 def _damaged(path: Path, what: str) -> Damaged:

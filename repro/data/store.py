@@ -123,9 +123,9 @@ def _encode(source: Path, image: np.ndarray, quality: int) -> bytes:
 def open_packed(path: Path, recipe: Recipe) -> Packed:
     """Reads a packed clip's table of contents and checks that it was made with `recipe` and is whole."""
     found = packed.read(path)
-    if found.header["recipe"] != recipe.identity():
+    if found.header.get("recipe") != recipe.identity():
         raise OtherRecipe(
-            f"{path}: stored with {found.header['recipe']}, but {recipe.identity()} was asked for: "
+            f"{path}: stored with {found.header.get('recipe')}, but {recipe.identity()} was asked for: "
             "methods are never mixed; prepare into another folder, or delete this one"
         )
     return found

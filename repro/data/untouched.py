@@ -17,7 +17,7 @@ SECOND = 10**9  # nanoseconds
 def seal(path: Path) -> None:
     """Notes that the content of a file was checked just now."""
     now = int(time.time()) * SECOND
-    with suppress(PermissionError):  # another user's file: it is read again whenever this user asks
+    with suppress(OSError):  # another user's file, or a read-only disk: it is read again whenever somebody asks
         os.utime(path, ns=(path.stat().st_atime_ns, now))
 
 
@@ -28,5 +28,5 @@ def is_sealed(found: os.stat_result) -> bool:
 
 def unseal(path: Path) -> None:
     """Notes that the content of a file is damaged."""
-    with suppress(PermissionError):  # the error that the caller raises names the file
+    with suppress(OSError):  # as above; the caller raises an error that names the file
         os.utime(path, (0, 0))
