@@ -12,6 +12,10 @@ class Unavailable(ReproError):
     """What these parameters cannot have, while they can have other tables: a protocol needs a file, or other data."""
 
 
+class Unwritable(ReproError):
+    """A folder that takes no file: full, over quota, read-only, forbidden, or a file itself. Each further file would fail too."""
+
+
 def require(holds: bool, what: str, value: object, rule: str) -> None:
     """Raises one error that names the value and the rule it breaks."""
     if not holds:

@@ -1,5 +1,6 @@
 """From a list of runs to their records: recorded runs are read, the others are made, teachers first, cores shared."""
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ import joblib
 from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
-from repro import models, networks, records
+from repro import models, networks, processes, records
 from repro.config import Data, Run
 from repro.data import catalog
 from repro.data.clips import prepared, recipe_of
@@ -124,8 +125,10 @@ def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[
                     ready.append(run)
             if not ready:
                 continue
-            parallel = joblib.Parallel(min(workers, len(ready)), return_as="generator_unordered", pre_dispatch="n_jobs")
-            for run, error in parallel(joblib.delayed(_attempt)(run, accelerator) for run in ready):
+            attempt = functools.partial(_attempt, accelerator=accelerator)
+            for run, error in processes.each(attempt, ready, min(workers, len(ready)), ahead=1):
+                if error is None:
+                    error = f"failed: run {run.id}: its process died, by a crash of a library or for want of memory"
                 bar.update()
                 done += 1  # the bar does not count where it is not shown
                 tqdm.write(f"  {done} of {len(todo)} runs: {error or run.title}", file=sys.stderr)
@@ -133,14 +136,15 @@ def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[
                     failed[run.id] = error
 
 
-def _attempt(run: Run, accelerator: str) -> tuple[Run, str]:
+def _attempt(run: Run, accelerator: str) -> str:
+    """Makes a run; returns what went wrong, or nothing."""
     try:
         make(run, accelerator)
-        return run, ""
+        return ""
     except ReproError as error:
-        return run, f"failed: {error}"
+        return f"failed: {error}"
     except (RuntimeError, OSError, MemoryError, cv2.error) as error:  # no memory, a full disk: not the other runs' end
-        return run, f"failed: run {run.id}: {type(error).__name__}: {error}"
+        return f"failed: run {run.id}: {type(error).__name__}: {error}"
 
 
 def levels(runs: Sequence[Run]) -> list[list[Run]]:

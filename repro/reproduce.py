@@ -1,5 +1,6 @@
 """Everything at once: the runs that have no record yet, then the notebooks side by side, then the page."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import joblib
 from tqdm import tqdm
 
-from repro import execute, notebooks, paths, report
+from repro import execute, notebooks, paths, processes, report
 from repro.errors import ReproError, Unavailable
 
 
@@ -47,8 +48,10 @@ def execute_all(names: list[str], given: dict[str, Any], folder: Path, workers: 
             # side by side they share the cores: with more threads than cores, small networks take five times as long
             threads = max(joblib.cpu_count() // count, 1)
             with joblib.parallel_config("loky", inner_max_num_threads=threads):
-                parallel = joblib.Parallel(n_jobs=count, return_as="generator_unordered", pre_dispatch="n_jobs")
-                for name, error in parallel(joblib.delayed(_attempt)(name, given, folder) for name in batch):
+                attempt = functools.partial(_attempt, given=given, folder=folder)
+                for name, error in processes.each(attempt, batch, count, ahead=1):
+                    if error is None:
+                        error = f"failed: {name}: its process died, by a crash of a library or for want of memory"
                     bar.update()
                     done += 1
                     tqdm.write(f"  {done} of {len(left)} notebooks: {error or name}", file=sys.stderr)
@@ -65,11 +68,12 @@ def _is_made(name: str, given: dict[str, Any], folder: Path) -> bool:
     return mark.exists() and mark.read_text() == notebooks.stamp(name, given)
 
 
-def _attempt(name: str, given: dict[str, Any], folder: Path) -> tuple[str, str]:
+def _attempt(name: str, given: dict[str, Any], folder: Path) -> str:
+    """Executes a notebook; returns what went wrong, or nothing."""
     _mark(name, folder).unlink(missing_ok=True)
     try:
         notebooks.execute(name, given, folder, quiet=True)
     except ReproError as error:
-        return name, f"failed: {error}"
+        return f"failed: {error}"
     _mark(name, folder).write_text(notebooks.stamp(name, given))
-    return name, ""
+    return ""

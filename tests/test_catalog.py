@@ -1,9 +1,11 @@
 """Annotation readers: official counts from the official files, invented trees for everything that can be wrong."""
 
+import errno
 import itertools
 import os
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -259,6 +261,12 @@ def test_hmdb51_bad_lines(tmp_path, line):
     fails(r"wave_test_split1.txt:11: .* is not 'name.avi ID'", "synthetic", tmp_path)
 
 
+def test_hmdb51_list_with_a_nul_byte(tmp_path):
+    path = make_hmdb51(tmp_path) / "testTrainMulti_7030_splits" / "wave_test_split1.txt"
+    path.write_text(path.read_text() + "a\0b.avi 1\n")
+    fails(r"wave_test_split1.txt:11: not a text file \(a NUL byte\); fetch", "synthetic", tmp_path)
+
+
 def test_hmdb51_a_clip_twice_and_a_split_that_is_absent(tmp_path):
     path = make_hmdb51(tmp_path) / "testTrainMulti_7030_splits" / "wave_test_split1.txt"
     fails("there is no split 2; there are 1", "synthetic", tmp_path, 2)
@@ -376,6 +384,7 @@ def test_groups_from_a_list_are_those_of_an_expression(tmp_path):
         ("clip,group\nrun/a_run,a\n", r"no line names the group of the clip run/b_run; add it"),
         ("clip,group\nrun/a_run,a\nrun/a_run.mp4,b\n", r"actors\.csv:3: clip run/a_run is there already, at .*csv:2"),
         ("clip,group\nrun/a_run,\n", r"actors\.csv:2: clip 'run/a_run', group ''; a line names both"),
+        ("clip,group\nrun/a_run,a\nrun/b_run," + "b" * 200_000, r"actors\.csv:3: not CSV \(field larger than"),
         ("clip,group\nrun/a_run\n", r"actors\.csv:2: clip 'run/a_run', group ''; a line names both"),
     ],
 )
@@ -400,6 +409,27 @@ def test_every_clip_of_a_folder_needs_no_split(tmp_path):
 def test_every_clip_of_official_lists_is_that_of_all_splits(ucf):
     whole = catalog.load("ucf101", ucf, val_fraction=0).table
     assert catalog.every_clip(Data("ucf101", root=str(ucf)))["clip"].tolist() == whole["clip"].tolist()
+
+
+def test_a_name_that_is_not_utf8_is_listed_among_the_folds(tmp_path, capsys):
+    root = make_folder(tmp_path, actors="ab")
+    for cls in ("run", "walk"):
+        with open(os.fsencode(root / cls) + b"/caf\xe9.avi", "wb"):
+            pass
+    folds(root)
+    assert r"run/caf\udce9" in capsys.readouterr().out.encode().decode()  # a terminal can show it
+
+
+def test_a_folder_that_cannot_be_read_is_one_error(tmp_path, monkeypatch):
+    root = make_folder(tmp_path)
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    fails(f"{root}: cannot be read .Permission denied.; make it readable", "folder", root)
+    with pytest.raises(ReproError, match=f"{root}: cannot be read"):
+        catalog.every_clip(Data("folder", "x", root=str(root)))
 
 
 def test_the_command_lists_the_folds_and_how_to_ask_for_them(tmp_path, capsys):

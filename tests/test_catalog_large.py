@@ -252,7 +252,7 @@ def test_v1_bad_lines(tmp_path, line, message):
     fails(message, "something_v1", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["Holding something", "../x", "a\\b", "..", "a\x00b"])
+@pytest.mark.parametrize("name", ["Holding something", "../x", "a\\b", "..", "a\x01b"])
 def test_class_names_are_plain_and_there_once(tmp_path, name):
     with open(make_something_v1(tmp_path) / "something-something-v1-labels.csv", "a") as file:
         file.write(name)
@@ -289,10 +289,20 @@ def test_v2_bad_json(tmp_path, file, old, new, message):
     fails(message, "something_v2", tmp_path)
 
 
-@pytest.mark.parametrize(("text", "message"), [("{}", "holds a dict, not a list"), ("[3]", "entry 1 is not an object")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", " holds a dict, not a list"),
+        ("[3]", " entry 1 is not an object"),
+        ("[" * 100_000, " not JSON of this kind .*recursion"),
+        ("[" + "1" * 5000 + "]", " not JSON of this kind .*digits"),
+        ("[\0]", "1: not a text file .a NUL byte."),
+    ],
+    ids=lambda text: text[:20],
+)
 def test_json_of_another_kind(tmp_path, text, message):
     (make_something_v2(tmp_path) / "something-something-v2-train.json").write_text(text)
-    fails(f"train.json: {message}", "something_v2", tmp_path)
+    fails(f"train.json:{message}", "something_v2", tmp_path)
 
 
 # Diving48

@@ -4,6 +4,8 @@ import dataclasses
 import itertools
 import json
 import re
+import resource
+import shutil
 from collections import Counter
 from fractions import Fraction
 
@@ -16,9 +18,9 @@ from torch import nn
 
 from repro.config import DOSES, EMBEDDED, PROFILES, dose
 from repro.config import PRETEXT as PRETEXT_EDITION
-from repro.data.embedded import videos
-from repro.data.embedded.person import PRETEXT_PROGRAMS, PROGRAMS, poses, thing
-from repro.data.embedded.videos import (
+from repro.data.embedded import drawing, files
+from repro.data.embedded.drawing import palette_of
+from repro.data.embedded.options import (
     CLASSES,
     EDITIONS,
     POOLS,
@@ -28,13 +30,10 @@ from repro.data.embedded.videos import (
     SPLITS,
     TIME_PAIRS,
     Synthetic,
-    clip_name,
-    mask_of,
-    palette_of,
-    render,
-    write,
 )
-from repro.errors import ReproError
+from repro.data.embedded.person import PRETEXT_PROGRAMS, PROGRAMS, SUPERSAMPLING, poses, thing
+from repro.data.embedded.videos import clip_name, is_complete, mask_of, render, write
+from repro.errors import ReproError, Unwritable
 from repro.papers.doses import USUAL
 
 SMALL = Synthetic(classes=("crouch", "rise", "sit_clap"), sources=3, train=6, test=3, frames=8, side=24)
@@ -150,18 +149,100 @@ def test_a_written_video_shows_the_rendered_frames(written):
     assert np.array_equal(mask_of(SMALL, f"some/folder/{name}"), mask)
 
 
+def _times(root) -> dict[str, int]:
+    return {str(p.relative_to(root)): p.stat().st_mtime_ns for p in sorted(root.rglob("*")) if p.is_file()}
+
+
 def test_an_interrupted_write_goes_on_and_a_finished_one_is_left_alone(written, tmp_path):
     root = write(tmp_path / "set", SMALL)
-    lost = root / "hmdb51_org" / "rise" / clip_name("rise", SMALL, 0, "test")
-    lost.unlink()
+    before = _times(root)
     write(root, SMALL)
-    assert not lost.exists(), "a finished set was written again"
+    assert _times(root) == before, "a finished set was written again"
     marker = root / "synthetic.json"
     marker.write_text(json.dumps({**json.loads(marker.read_text()), "sha256": None}))  # as left by a kill
     write(root, SMALL)
     assert _bytes(root) == _bytes(written)
-    with pytest.raises(ReproError, match="holds another embedded set"):
+    with pytest.raises(ReproError, match=r"holds another embedded set \(\{'options': .{,500}\): delete it"):
         write(root, dataclasses.replace(SMALL, bias=0.5))
+
+
+def test_lost_and_damaged_files_of_a_finished_set_are_drawn_again_and_no_others(written, tmp_path, capsys):
+    root = tmp_path / "set"
+    shutil.copytree(written, root)  # with its times
+    before = _times(root)
+    lost, empty, changed, split = sorted(name for name in before if name.endswith((".avi", "rise_test_split1.txt")))[
+        -4:
+    ]
+    (root / lost).unlink()
+    (root / empty).write_bytes(b"")
+    data = (root / changed).read_bytes()
+    (root / changed).write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    (root / split).write_text("")
+    write(root, SMALL)
+    assert _bytes(root) == _bytes(written)
+    assert f"{root / empty}: damaged" in capsys.readouterr().err
+    after, harmed = _times(root), {lost, empty, changed, split, "synthetic.json"}
+    movies = [name for name in before if name.endswith(".avi") and name not in harmed]
+    assert [after[name] for name in movies] == [before[name] for name in movies]
+
+
+def test_a_copy_without_its_times_is_compared_once(written, tmp_path, monkeypatch):
+    root = tmp_path / "set"
+    shutil.copytree(written, root, copy_function=shutil.copyfile)
+    read, described = [], files.described
+    monkeypatch.setattr(files, "described", lambda path: read.append(path) or described(path))
+    write(root, SMALL)
+    assert len(read) == 27 + 9
+    write(root, SMALL)
+    assert len(read) == 27 + 9
+    assert _bytes(root) == _bytes(written)
+
+
+def test_a_full_disk_leaves_no_broken_video_behind(written, tmp_path):
+    """A limit of the size of files stands for a full disk: OpenCV's writer says nothing of either."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
+    try:
+        with pytest.raises(
+            Unwritable, match=r"only a part of the video; [\d,]+ MB free in .*hmdb51_org.*: free space there"
+        ):
+            write(tmp_path / "set", SMALL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [p.name for p in (tmp_path / "set").rglob("*") if p.is_file()] == ["synthetic.json"]
+    assert _bytes(write(tmp_path / "set", SMALL)) == _bytes(written)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"version": 2}', "[" * 100_000, '{"a": ' * 5000, "1" * 5000, "\0", '{"version": 2, "options": '
+     '{}, "sha256": "ab", "files": {}}'],
+    ids=lambda text: f"{len(text)}{text[:9]}",
+)  # fmt: skip
+def test_a_damaged_marker_is_named_and_the_set_is_drawn_again(written, tmp_path, text, capsys):
+    root = tmp_path / "set"
+    shutil.copytree(written, root)
+    marker = root / "synthetic.json"
+    marker.write_text(text)
+    name = clip_name("rise", SMALL, 0, "test")
+    (root / "hmdb51_org" / "rise" / name).write_bytes(b"of another set")
+    assert not is_complete(root)
+    with pytest.raises(ReproError, match=r"synthetic.json: damaged, or of an older version; the next run draws"):
+        mask_of(root, name)
+    write(root, SMALL)
+    assert f"drawn once more: {marker}" in capsys.readouterr().err
+    assert _bytes(root) == _bytes(written)
+
+
+def test_a_marker_that_lists_files_elsewhere_harms_none(written, tmp_path):
+    root, other = tmp_path / "set", tmp_path / "precious.txt"
+    shutil.copytree(written, root)
+    other.write_text("precious")
+    marker = json.loads((root / "synthetic.json").read_text())
+    marker["files"]["../precious.txt"] = "3 00"
+    (root / "synthetic.json").write_text(json.dumps(marker))
+    write(root, SMALL)
+    assert other.read_text() == "precious"
 
 
 @pytest.mark.parametrize(
@@ -212,7 +293,7 @@ def test_appearance_follows_the_class_in_training_only():
 
 def test_the_object_s_kind_follows_the_palette(monkeypatch):
     kinds = []
-    monkeypatch.setattr(videos, "thing", lambda picture, kind, *_: kinds.append(kind))
+    monkeypatch.setattr(drawing, "thing", lambda picture, kind, *_: kinds.append(kind))
     options = Synthetic(bias=1.0, sources=3, train=3, test=12, frames=8, side=24)
     for pool, count in (("train", 3), ("test", 12)):
         kinds.clear()
@@ -259,7 +340,7 @@ def still(count, *_):
 
 
 def test_distractors_are_drawn_as_often_as_asked_and_are_never_in_the_mask(monkeypatch):
-    monkeypatch.setattr(videos, "_camera", still)  # its random numbers come behind the distractor's
+    monkeypatch.setattr(drawing, "_camera", still)  # its random numbers come behind the distractor's
     options = {p: Synthetic(distractors=p, sources=3, train=3, test=3, frames=8) for p in (0.0, 1.0)}
     for name in ("clap", "rise", "step_left"):
         alone, both = (render(name, options[p], 0, "test") for p in (0.0, 1.0))
@@ -269,8 +350,8 @@ def test_distractors_are_drawn_as_often_as_asked_and_are_never_in_the_mask(monke
         assert differs[alone[1]].mean() < 0.02  # the person who acts is in front
         moves = differs.any(0) & ~differs.all(0)
         assert moves.sum() > 5  # and the other one moves as well
-    drawn, true = [], videos._scene
-    monkeypatch.setattr(videos, "_scene", lambda *given: drawn.append(true(*given)) or drawn[-1])
+    drawn, true = [], drawing._scene
+    monkeypatch.setattr(drawing, "_scene", lambda *given: drawn.append(true(*given)) or drawn[-1])
     default = Synthetic(sources=3, train=3, test=150, frames=8, side=24)
     for i in range(150):
         render("clap", default, i, "test")
@@ -285,14 +366,14 @@ def test_distractors_are_drawn_as_often_as_asked_and_are_never_in_the_mask(monke
 
 @pytest.mark.parametrize("smallest", [0.4, 0.92])
 def test_the_smallest_person_is_as_tall_as_asked(smallest, monkeypatch):
-    statures, true = [], videos._scene
+    statures, true = [], drawing._scene
 
     def scene(*given):
         found = true(*given)
-        statures.append(found.people[-1][2] / (videos.SUPERSAMPLING * 24))
+        statures.append(found.people[-1][2] / (SUPERSAMPLING * 24))
         return found
 
-    monkeypatch.setattr(videos, "_scene", scene)
+    monkeypatch.setattr(drawing, "_scene", scene)
     options = Synthetic(smallest=smallest, sources=3, train=3, test=60, frames=8, side=24)
     for i in range(60):
         render("clap", options, i, "test")
@@ -305,7 +386,7 @@ def test_the_camera_pans_steadily_and_no_faster_than_asked():
     fastest, count, found = 2.5, 21, []
     for seed in range(200):
         without, panned = (
-            videos._camera(count, 2.0, pan, np.random.default_rng(seed))[..., 2] for pan in (0.0, fastest)
+            drawing._camera(count, 2.0, pan, np.random.default_rng(seed))[..., 2] for pan in (0.0, fastest)
         )
         steps = np.diff(panned - without, axis=0)  # (count - 1, 2) pixels per frame, beside the shake
         assert np.allclose(steps, steps[0])

@@ -251,7 +251,7 @@ def test_a_notebook_that_failed_is_executed_again(tmp_path, executed_names, monk
 def threads(name, given, folder):
     """In place of an execution: notes the threads that a kernel would have."""
     (folder / name).write_text(os.environ["OMP_NUM_THREADS"])
-    return name, ""
+    return ""
 
 
 @pytest.mark.slow

@@ -1,38 +1,27 @@
-"""The packed store: what goes in comes out, identity is checked, and preparing can be killed at any moment."""
+"""The packed store: what goes in comes out, its recipe is checked, and no damage is read."""
 
+import hashlib
+import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+import math
+import tracemalloc
+import zlib
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
+import torch
+from films import write_video
 
-from repro import paths
-from repro.data import store, video
+from repro.data import jpeg, packed, store, video
 from repro.data.flow import methods as flow
-from repro.data.prepare import prepare, require_all
+from repro.data.flow import tvl1_torch
+from repro.data.flow.parameters import METHODS
 from repro.data.store import Recipe
+from repro.data.transforms import centre_crop
 from repro.errors import ReproError
 
 RECIPE = Recipe(side=48, flow="dis")
-
-
-def write_video(path: Path, count: int = 6, size: tuple[int, int] = (64, 48), seed: int = 0) -> Path:
-    """A video of smooth texture that slides by two pixels a frame."""
-    texture = np.random.default_rng(seed).integers(0, 256, (size[1] + 40, size[0] + 40, 3), dtype=np.uint8)
-    texture = cv2.normalize(cv2.GaussianBlur(texture, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, size)
-    for i in range(count):
-        writer.write(texture[: size[1], 2 * i : 2 * i + size[0]])
-    writer.release()
-    return path
 
 
 def test_frames_and_flow_come_back(tmp_path):
@@ -87,100 +76,170 @@ def test_a_missing_clip_says_to_prepare(tmp_path):
         store.open_packed(tmp_path / "a.clip", RECIPE)
 
 
-def test_bad_recipes_are_errors():
-    for bad in ({"side": 4}, {"quality": 70}, {"bound": 0}, {"flow": "tv-l1"}):
-        with pytest.raises(ReproError):
-            Recipe(**bad)
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"side": 15}, "side is 15, but must be from 16 to 4096"),
+        ({"side": 10**9}, "side is 1000000000"),
+        ({"quality": 70}, "quality is 70"),
+        ({"bound": 0}, "bound is 0"),
+        ({"bound": math.inf}, "bound is inf"),
+        ({"bound": math.nan}, "bound is nan"),
+        ({"bound": 1e300}, "bound is 1e[+]300, but must be from 0.01 to 1000"),
+        ({"flow": "tv-l1"}, "unknown flow method 'tv-l1'"),
+    ],
+)
+def test_bad_recipes_are_errors(bad, words):
+    with pytest.raises(ReproError, match=words):
+        Recipe(**bad)
 
 
-def clips(root: Path, count: int) -> pd.DataFrame:
-    files = [write_video(root / "c" / f"{i}.avi", seed=i) for i in range(count)]
-    return pd.DataFrame({"clip": [f"c/{i}" for i in range(count)], "path": [str(f) for f in files]})
+@pytest.mark.parametrize("method", [pytest.param(m, marks=pytest.mark.slow) if "torch" in m else m for m in METHODS])
+def test_a_clip_packed_as_it_is_decoded_has_the_bytes_of_the_whole_clip(tmp_path, monkeypatch, method):
+    """Frame by frame and pair by pair, in one loop, against all frames, then all flow, then all JPEGs."""
+    monkeypatch.setattr(tvl1_torch, "BATCH", 2)
+    recipe = Recipe(side=24, flow=method)
+    source = write_video(tmp_path / "a.avi", count=6, size=(48, 36))
+    store.pack(source, tmp_path / "a.clip", recipe)
+    frames = np.stack([store.resize_short_side(frame, 24) for frame in video.frames(source)])
+    greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    if method == "tvl1_torch":
+        flows = tvl1_torch.tvl1_batch(*(torch.from_numpy(np.stack(part)) for part in (greys[:-1], greys[1:]))).numpy()
+    else:
+        flows = np.stack([next(flow.STREAMS[method](pair, METHODS[method]())) for pair in itertools.pairwise(greys)])
+    planes = flow.quantise(flows, recipe.bound)
+    images = [jpeg.encode(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), 95) for frame in frames]
+    images += [jpeg.encode(np.ascontiguousarray(plane[..., c]), 95) for plane in planes for c in (0, 1)]
+    clip = store.open_packed(tmp_path / "a.clip", recipe)
+    assert [image.tobytes() for image in clip._images(range(len(images)))] == images
+    assert clip.header == {
+        "recipe": recipe.identity(), "source": store.source_identity(source), "frames": 6, "height": 24, "width": 32,
+    }  # fmt: skip
 
 
-def test_every_clip_is_accounted_for_and_finished_ones_stay(home):
-    table = clips(home / "videos", 5)
-    (home / "videos" / "c" / "3.avi").write_bytes(b"no video at all")
-    first = prepare(table, "folder", home / "videos", RECIPE, jobs=1)
-    assert sorted(first.made) == ["c/0", "c/1", "c/2", "c/4"]
-    assert list(first.failed) == ["c/3"]
-    assert "3.avi" in first.failed["c/3"]
-    with pytest.raises(ReproError, match="1 clips could not be prepared, 4 are ready"):
-        require_all(first)
-    written = {path: path.stat().st_mtime_ns for path in first.store.rglob("*.clip")}
-    write_video(home / "videos" / "c" / "3.avi", seed=3)
-    second = prepare(table, "folder", home / "videos", RECIPE, jobs=1)
-    assert second.made == ("c/3",)
-    assert sorted(second.there) == ["c/0", "c/1", "c/2", "c/4"]
-    assert all(path.stat().st_mtime_ns == when for path, when in written.items())
+def test_memory_does_not_grow_with_the_clip(tmp_path):
+    peaks = []
+    for count in (20, 120):
+        source = write_video(tmp_path / f"{count}.avi", count=count)
+        tracemalloc.start()
+        store.pack(source, tmp_path / "a.clip", RECIPE)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 100_000  # bytes; 100 frames of 64x48 and their flow are 3.4 million
 
 
-def test_flow_on_a_device_is_computed_here_while_workers_decode(home):
-    """The same code as on a GPU, on CPU tensors: packed files are whole, and their identity is their own."""
-    table = clips(home / "videos", 3)
-    (home / "videos" / "c" / "1.avi").write_bytes(b"no video at all")
-    on_torch, compiled = Recipe(side=16, flow="tvl1_torch"), Recipe(side=16, flow="tvl1")
-    done = prepare(table, "folder", home / "videos", on_torch, jobs=2, device="cpu")
-    assert done.made == ("c/0", "c/2")
-    assert "1.avi" in done.failed["c/1"]
-    assert done.pairs == 10
-    other = prepare(table, "folder", home / "videos", compiled, jobs=1)
-    assert other.store != done.store
-    for name in done.made:
-        path = store.packed_path(done.store, name)
-        ours = np.stack(store.open_packed(path, on_torch).flow(range(5))).astype(int)
-        theirs = store.open_packed(store.packed_path(other.store, name), compiled).flow(range(5))
-        assert (ours == np.stack(theirs)).mean() > 0.999
-        with pytest.raises(ReproError, match="methods are never mixed"):
-            store.open_packed(path, compiled)
-    with pytest.raises(ReproError, match="device is 'cuda', but must be 'cpu' for flow 'tvl1'"):
-        prepare(table, "folder", home / "videos", compiled, device="cuda")
+def damaged_image(path, i: int) -> None:
+    """Changes one bit in image `i` of a packed clip."""
+    at = int((store.open_packed(path, RECIPE).offsets[i] + store.open_packed(path, RECIPE).offsets[i + 1]) // 2)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 4
+    path.write_bytes(data)
 
 
-def test_a_source_that_changed_is_packed_again(home):
-    table = clips(home / "videos", 2)
-    prepare(table, "folder", home / "videos", RECIPE, jobs=1)
-    write_video(home / "videos" / "c" / "1.avi", seed=77)
-    os.utime(home / "videos" / "c" / "1.avi", (time.time() + 5, time.time() + 5))
-    assert prepare(table, "folder", home / "videos", RECIPE, jobs=1).made == ("c/1",)
+@pytest.mark.parametrize("i", [0, 3, 5, 6, 15])
+def test_no_changed_image_is_read(tmp_path, i):
+    path = tmp_path / "a.clip"
+    store.pack(write_video(tmp_path / "a.avi"), path, RECIPE)
+    damaged_image(path, i)
+    clip = store.open_packed(path, RECIPE)
+    read = clip.rgb if i < 6 else clip.flow
+    wanted = [i] if i < 6 else [(i - 6) // 2]
+    for crop in (None, centre_crop(48, 64)):
+        with pytest.raises(
+            packed.Damaged, match=rf"{path}: damaged packed clip \(image {i} of 16 has changed\); run .*prepare"
+        ):
+            read(wanted, crop)
+    assert len(clip.rgb([1])) == 1  # the others are whole
+    with pytest.raises(packed.Damaged):
+        store.decoded(path, RECIPE, "rgb" if i < 6 else "flow")
+    with pytest.raises(packed.Damaged):
+        clip.verify()
 
 
-@pytest.mark.slow
-def test_prepare_killed_and_started_again_makes_only_what_is_missing(home):
-    """kill -9 in the middle of preparing: no half-written clip counts, and no finished one is made again."""
-    root = home / "videos"
-    for i in range(24):
-        write_video(root / "c" / f"{i:02}.avi", count=30, size=(320, 240), seed=i)
-        write_video(root / "d" / f"{i:02}.avi", count=30, size=(320, 240), seed=i)
-    command = [sys.executable, "-m", "repro", "prepare", "folder", "--root", str(root), "--flow", "dis", "--jobs", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
-    target = paths.data() / "store"
-    deadline = time.time() + 60
-    while len(list(target.rglob("*.clip"))) < 3 and time.time() < deadline:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    done = {path: path.stat().st_mtime_ns for path in target.rglob("*.clip") if not path.name.startswith(".")}
-    assert 3 <= len(done) < 48
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert f"{48 - len(done)} clips prepared" in again.stdout
-    assert f"{len(done)} there already, 0 failed" in again.stdout
-    assert all(path.stat().st_mtime_ns == when for path, when in done.items())
-    assert len([p for p in target.rglob("*.clip") if not p.name.startswith(".")]) == 48
+@pytest.mark.parametrize("seed", range(40))
+def test_no_damage_is_read_as_pictures(tmp_path, seed):
+    """Bytes changed, cut, inserted or replaced anywhere: an error of ours, or the pictures as they were."""
+    path, rng = tmp_path / "a.clip", np.random.default_rng(seed)
+    store.pack(write_video(tmp_path / "a.avi", count=3), path, RECIPE)
+    whole = path.read_bytes()
+    before = [store.open_packed(path, RECIPE).rgb(range(3)), store.open_packed(path, RECIPE).flow(range(2))]
+    at, other = sorted(rng.integers(0, len(whole), 2))
+    harmed = (
+        whole[:at] + rng.bytes(int(rng.integers(1, 50))) + whole[at:], whole[:at] + whole[other:], whole[:at],
+        whole[:at] + bytes([whole[at] ^ 1 << rng.integers(8)]) + whole[at + 1 :], whole + bytes(10_000),
+        whole[:at] + bytes(len(whole) - at), whole[:at] + whole[other:] + whole[at:other],
+    )  # fmt: skip
+    path.write_bytes(harmed[seed % len(harmed)])
+    try:
+        clip = store.open_packed(path, RECIPE)
+        after = [clip.rgb(range(3)), clip.flow(range(2))]
+    except packed.Damaged:
+        after = before  # an error is as good as what was there
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-@pytest.mark.slow
-def test_a_corrupt_file_makes_the_command_fail_at_the_end(home):
-    root = home / "videos"
-    for i in range(4):
-        write_video(root / ("c" if i % 2 else "d") / f"{i}.avi", seed=i)
-    (root / "c" / "1.avi").write_bytes(b"no video at all")
-    command = [sys.executable, "-m", "repro", "prepare", "folder", "--root", str(root), "--flow", "dis", "--jobs", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "3 clips prepared" in done.stdout
-    assert "error: 1 clips could not be prepared, 3 are ready" in done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda start, end, length: (2**62, 2**62 + 100, length), "not whole"),
+        (lambda start, end, length: (0, end, length), "not whole"),
+        (lambda start, end, length: (start, end, 2**32 - 1), "its table cannot be read"),
+        (lambda start, end, length: (start, end, 3), "its table cannot be read"),
+    ],
+)
+def test_sizes_that_no_file_has_are_errors_before_anything_is_read(tmp_path, change, words):
+    path = tmp_path / "a.clip"
+    store.pack(write_video(tmp_path / "a.avi"), path, RECIPE)
+    data = path.read_bytes()
+    _, *sizes, checksum = packed.HEAD.unpack(data[: packed.HEAD.size])
+    head = packed.HEAD.pack(packed.MAGIC, *change(*sizes), checksum)
+    path.write_bytes(head + packed.CRC.pack(zlib.crc32(head)) + data[packed.IMAGES :])
+    with pytest.raises(packed.Damaged, match=words):
+        store.open_packed(path, RECIPE)
+
+
+@pytest.mark.parametrize("frames", [10**12, 10**30, 1.5, None, "6", -(10**12), 0, 1])
+def test_a_count_of_frames_that_no_file_has_is_an_error(tmp_path, frames):
+    path = tmp_path / "a.clip"
+    text = json.dumps({"frames": frames}).encode()
+    head = packed.HEAD.pack(packed.MAGIC, packed.IMAGES, packed.IMAGES + len(text), len(text), zlib.crc32(text))
+    path.write_bytes(head + packed.CRC.pack(zlib.crc32(head)) + text)
+    with pytest.raises(packed.Damaged, match="its table cannot be read"):
+        store.open_packed(path, RECIPE)
+
+
+def test_a_source_that_changes_while_it_is_read_is_not_packed(tmp_path, monkeypatch):
+    source = write_video(tmp_path / "a.avi")
+
+    def frames(path, read=video.frames):
+        yield from read(path)
+        write_video(source, count=7)
+
+    monkeypatch.setattr(video, "frames", frames)
+    with pytest.raises(ReproError, match=r"a.avi: changed while it was read"):
+        store.pack(source, tmp_path / "a.clip", RECIPE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.avi"]
+
+
+@pytest.mark.parametrize(
+    ("clip", "name"),
+    [
+        ("run/a b", "run/a b.clip"),
+        ("läuft/走る🏃‍♀️ \u200f%d[x]", "läuft/走る🏃‍♀️ \u200f%d[x].clip"),
+        ("run/" + "a" * 135, "run/" + "a" * 135 + ".clip"),
+        ("run/" + "é" * 125, f"run/{hashlib.sha256(('é' * 125).encode()).hexdigest()}.clip"),
+        ("c" * 300 + "/a", f"{hashlib.sha256(b'c' * 300).hexdigest()}/a.clip"),
+    ],
+)
+def test_names_of_packed_clips_fit_every_disk(tmp_path, clip, name):
+    assert store.packed_path(tmp_path, clip) == tmp_path / name
+
+
+@pytest.mark.parametrize("clip", ["run/a\nb", "run/a\x1b[2J", "run/caf\udce9", "run/a\u2028b", "../a", "run/.."])
+def test_names_that_break_lists_and_terminals_are_refused(tmp_path, clip):
+    with pytest.raises(ReproError, match=r"cannot name a clip: a name is text in UTF-8 .*; rename") as error:
+        store.packed_path(tmp_path, clip)
+    str(error.value).encode()
 
 
 @pytest.mark.slow

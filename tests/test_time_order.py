@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from repro.config import CrossEntropy, Data, Model, Optimisation, Run
-from repro.data.embedded.videos import CLASSES, TIME_PAIRS
+from repro.data.embedded.options import CLASSES, TIME_PAIRS
 from repro.errors import ReproError, Unavailable
 from repro.evidence import time_order as order
 from repro.evidence.statistics import Outcome

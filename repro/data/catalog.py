@@ -7,12 +7,11 @@ validation part is the test part.
 """
 
 import hashlib
-import heapq
 import json
 import os
 import stat
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,8 +23,9 @@ from repro.config import DATASETS, Data
 from repro.data.annotations import folder
 from repro.data.annotations import large as annotations_large
 from repro.data.annotations import small as annotations
-from repro.data.annotations.small import Clip
+from repro.data.annotations.small import Clip, readable
 from repro.data.embedded import videos as embedded
+from repro.data.parts import carve, few
 from repro.errors import ReproError, unknown
 
 READERS = {**annotations.DATASETS, **annotations_large.DATASETS}  # of annotation files; a folder has none
@@ -106,24 +106,31 @@ def folds(root: Path | str, group: str = "", count: int | str = "all") -> pd.Dat
     return pd.DataFrame(
         {
             "split": split,
-            "leaves out": ", ".join(groups),
+            "leaves out": _printable(", ".join(groups)),
             "test clips": sum(clip.group in groups for clip in clips),
-            "no training clip of": ", ".join(folder.untrained(clips, set(groups))),
+            "no training clip of": _printable(", ".join(folder.untrained(clips, set(groups)))),
         }
         for split, groups in enumerate(folder.folds(root, clips, count), 1)
     )
 
 
+def _printable(text: str) -> str:
+    """Text for a terminal: bytes of a file name that are not UTF-8 become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def at_hand(data: Data) -> Catalog | None:
     """The table of clips of a run where its files are on this machine, else None; files that cannot be read are reported."""
-    there = embedded.is_complete(data_root(data)) if data.dataset == "synthetic" else data_root(data).is_dir()
+    root = data_root(data)
     try:
+        there = embedded.is_complete(root) if data.dataset == "synthetic" else os.path.isdir(root)
         return of(data) if there else None
     except ReproError as error:
-        print(f"not compared with the clips in {data_root(data)}: {error}", file=sys.stderr)
+        print(f"not compared with the clips in {root}: {error}", file=sys.stderr)
         return None
 
 
+@readable()
 def load(
     dataset: str,
     root: Path | str,
@@ -178,9 +185,10 @@ def load(
     return _catalog(dataset, split, classes, clips, root, allow_missing)
 
 
+@readable()
 def _checked_root(dataset: str, root: Path | str) -> Path:
     """The absolute path of a data set's folder, which has to hold what its layout says."""
-    root = Path(root).expanduser().absolute()
+    root = Path(os.path.expanduser(root)).absolute()
     layout = LAYOUTS.get(dataset, {})
     absent = [name for name in layout if not (root / name).is_dir()]
     if not root.is_dir() or absent:
@@ -225,74 +233,3 @@ def _size(path: Path) -> int | None:
     except OSError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
-
-
-def carve(clips: list[Clip], fraction: float) -> list[Clip]:
-    """Moves whole groups from train to val until val has as nearly `fraction` of the training clips as they allow.
-
-    The class with the smallest share in val gives next, its groups in the order of their hashes, so that the outcome
-    depends on names only. Groups that hold more than twice its due of a class come last: 41 of the 70 training clips
-    of HMDB51's smile (split 1) are one source. At least one group moves and every class keeps a training clip, else
-    ReproError.
-    """
-    train = [clip for clip in clips if clip.part == "train"]
-    total, moved, val = Counter(clip.cls for clip in train), Counter(), set()
-    if not fraction:
-        return clips
-    members = defaultdict(Counter)  # clips of each class in a group
-    for clip in train:
-        members[clip.group][clip.cls] += 1
-
-    def order(group: str) -> tuple[bool, bytes]:
-        large = any(n > max(1, 2 * fraction * total[cls]) for cls, n in members[group].items())
-        return large, _hash(group)
-
-    waiting = {cls: [] for cls in sorted(total)}
-    for group in sorted(members, key=order, reverse=True):  # popped from the end
-        for cls in members[group]:
-            waiting[cls].append(group)
-    goal, turns = fraction * len(train), [(0.0, cls) for cls in waiting]  # a heap, the smallest share first
-    while turns and (not val or goal - moved.total() > 0.5):  # from there no clip brings it nearer
-        share, cls = turns[0]
-        if share < moved[cls] / total[cls]:
-            heapq.heapreplace(turns, (moved[cls] / total[cls], cls))
-        elif not waiting[cls]:
-            heapq.heappop(turns)
-        else:
-            group, here = waiting[cls].pop(), moved.total()
-            nearer = not val or abs(here + members[group].total() - goal) < abs(here - goal)
-            if group not in val and nearer and all(moved[c] + n < total[c] for c, n in members[group].items()):
-                val.add(group)
-                moved.update(members[group])
-    if not val:
-        raise ReproError(
-            f"no validation part can be carved from {len(train)} training clips in {len(members)} groups: some class "
-            "would lose all of its clips; set val_fraction to 0, or bring more groups"
-        )
-    return [clip._replace(part="val") if clip.part == "train" and clip.group in val else clip for clip in clips]
-
-
-def few(clips: list[Clip], each: int) -> list[Clip]:
-    """Leaves `each` training clips of every class (0: all), taken from as many groups as possible.
-
-    Groups give in the order of their hashes, so that classes which share groups keep the same ones, and fewer clips are
-    always some of more. ReproError where a class has not as many.
-    """
-    if not each:
-        return clips
-    count = Counter(clip.cls for clip in clips if clip.part == "train")
-    short = [f"{cls} has {n}" for cls, n in sorted(count.items()) if n < each]
-    if short:
-        raise ReproError(f"train_per_class is {each}, but {'; '.join(short[:5])}: lower it")
-    turns: Counter[tuple[str, str]] = Counter()
-    waiting = defaultdict(list)  # of a class: (how many its group gave before, hash of the group, clip)
-    for clip in clips:
-        if clip.part == "train":
-            waiting[clip.cls].append((turns[clip.cls, clip.group], _hash(clip.group), clip))
-            turns[clip.cls, clip.group] += 1
-    kept = {entry[2] for entries in waiting.values() for entry in sorted(entries)[:each]}
-    return [clip for clip in clips if clip.part != "train" or clip in kept]
-
-
-def _hash(group: str) -> bytes:
-    return hashlib.sha256(os.fsencode(group)).digest()

@@ -1,24 +1,26 @@
 """From video files to packed clips: one process per core, kill and resume, every clip accounted for."""
 
+import functools
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import joblib
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from repro import paths
-from repro.data import store, video
+from repro import paths, processes
+from repro.data import one_clip, store
 from repro.data.flow import methods as flow
+from repro.data.one_clip import Item, Outcome
 from repro.data.store import Recipe
-from repro.errors import ReproError, require
+from repro.errors import ReproError, Unwritable, require
 
-Item = tuple[str, Path, Path]  # a clip's name, its source and its packed file
+KINDS = "made", "there", "failed"
+DIED = "the process that packed it died, by a crash of a library or for want of memory; convert it or leave it out"
 
 
 @dataclass(frozen=True)
@@ -40,80 +42,49 @@ class Prepared:
         )
 
 
-def _up_to_date(target: Path, source: Path, recipe: Recipe) -> bool:
-    """True where the packed clip is whole, of this recipe, and made from this source; hashes only what looks newer."""
-    if not target.exists():
-        return False
-    try:
-        made_from = store.open_packed(target, recipe).header["source"]  # another recipe is an error
-    except store.Damaged as error:
-        print(f"packed once more: {error}", file=sys.stderr)
-        return False
-    found = [file.stat() for file in video.files(source)]  # one, or those of a frame folder
-    if made_from["bytes"] != sum(file.st_size for file in found):
-        return False
-    newest = max(file.st_mtime for file in found)
-    return newest <= target.stat().st_mtime or made_from == store.source_identity(source)
+def prepare(
+    table: pd.DataFrame, dataset: str, root: Path, recipe: Recipe, jobs: int = -1, device: str = "cpu"
+) -> Prepared:
+    """Packs every clip of `table` (columns clip, path) that is not packed yet, or whose packed file is damaged.
 
-
-def _read(source: Path, recipe: Recipe) -> np.ndarray | str:
-    """The frames of a clip, or what is wrong with it."""
-    cv2.setNumThreads(1)  # one process per core: more threads would only compete
-    try:
-        return store.read_frames(source, recipe)
-    except ReproError as error:
-        return str(error)
-
-
-def _write(target: Path, source: Path, found: np.ndarray | str, recipe: Recipe, device: str = "cpu") -> int | str:
-    """Packs what `_read` found; returns the number of flows, or what is wrong with the clip."""
-    if isinstance(found, str):
-        return found
-    try:
-        store.write(target, source, found, recipe, device)
-    except ReproError as error:
-        return str(error)
-    return len(found) - 1
-
-
-def _pack(source: Path, target: Path, recipe: Recipe) -> int | str:
-    return _write(target, source, _read(source, recipe), recipe)
-
-
-def _results(work: list[Item], recipe: Recipe, jobs: int, device: str) -> Iterator[tuple[str, int | str]]:
-    """(clip, number of flows or error) of each clip, in order.
-
-    The workers decode, compute the flow and write; with "tvl1_torch" they decode only, a few clips ahead, while this
-    process computes the flow of one clip on the device.
+    Clips are written one by one and atomically, so a killed call loses only the clips in work, and several calls at once
+    share the work. A clip that fails is reported at once and counted at the end; the others go on. The caller decides
+    whether failures are fatal. A store that takes no file raises Unwritable, because no other clip could be written.
+    jobs: worker processes, -1 for one per core.
+    device: of torch, "cpu" or "cuda", for the flow "tvl1_torch". All other flow is computed on the CPU.
     """
-    workers = min(joblib.cpu_count() if jobs == -1 else jobs, len(work))
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")
-    if recipe.flow == "tvl1_torch":
-        frames = parallel(joblib.delayed(_read)(source, recipe) for _, source, _ in work)
-        for (clip, source, target), found in zip(work, frames, strict=True):
-            yield clip, _write(target, source, found, recipe, device)
-    else:
-        flow.extract(np.zeros((2, 32, 32, 3), np.uint8), recipe.flow)  # compiles once; the workers read the cache
-        packed = parallel(joblib.delayed(_pack)(source, target, recipe) for _, source, target in work)
-        yield from zip((clip for clip, _, _ in work), packed, strict=True)
-
-
-def _sorted_out(table: pd.DataFrame, base: Path, recipe: Recipe) -> tuple[list[Item], list[str], dict[str, str]]:
-    """The clips to pack, the names of those that are packed already, and the errors of those that cannot be read."""
-    work, there, failed = [], [], {}
-    for clip, path in zip(table["clip"], table["path"], strict=True):
-        source, target = Path(path), store.packed_path(base, clip)
+    _check_device(device, recipe)
+    base = store.folder(dataset, root, recipe, paths.data())
+    with paths.writing(base / "any clip"):  # a folder that cannot be made is one error now, not one for each clip
+        pass
+    outcomes, work = _looked_at(table, base, recipe)
+    start = time.perf_counter()
+    if work:  # the bar is for terminals only, so that a log does not fill with it
+        results = tqdm(
+            _results(work, recipe, jobs, device), f"preparing {dataset}", len(work), unit="clip", disable=None,
+            file=sys.stderr,
+        )  # fmt: skip
         try:
-            if _up_to_date(target, source, recipe):
-                there.append(clip)
-            else:
-                work.append((clip, source, target))
-        except store.OtherRecipe:
-            raise
-        except ReproError as error:
-            failed[clip] = str(error)
-            print(f"failed: {error}", file=sys.stderr)
-    return work, there, failed
+            for item, outcome in results:
+                outcomes[item.clip] = outcome
+                if outcome.error:
+                    tqdm.write(f"failed: {outcome.error}", file=sys.stderr)
+        except Unwritable as error:
+            raise Unwritable(f"{error}. {len(table) - len(work)} of {len(table)} clips were packed before") from None
+    made, there, failed = ([c for c in table["clip"] if outcomes[c].kind == kind] for kind in KINDS)
+    errors = {clip: outcomes[clip].error for clip in failed}
+    pairs = sum(outcome.pairs for outcome in outcomes.values())
+    return Prepared(base, tuple(made), tuple(there), errors, pairs, time.perf_counter() - start)
+
+
+def require_all(prepared: Prepared) -> None:
+    """One error for all the clips that could not be prepared."""
+    if prepared.failed:
+        few: Sequence[str] = list(prepared.failed.values())[:5]
+        raise ReproError(
+            f"{len(prepared.failed)} clips could not be prepared, {len(prepared.made) + len(prepared.there)} are ready: "
+            + "; ".join(few)
+        )
 
 
 def _check_device(device: str, recipe: Recipe) -> None:
@@ -125,37 +96,47 @@ def _check_device(device: str, recipe: Recipe) -> None:
         require(torch.cuda.is_available(), "device", device, "'cpu' on this machine, where torch finds no GPU")
 
 
-def prepare(
-    table: pd.DataFrame, dataset: str, root: Path, recipe: Recipe, jobs: int = -1, device: str = "cpu"
-) -> Prepared:
-    """Packs every clip of `table` (columns clip, path) that is not packed yet.
-
-    Clips are written one by one and atomically, so a killed call loses only the clips in work. A clip that fails is
-    reported at once and counted at the end; the others go on. The caller decides whether failures are fatal.
-    jobs: worker processes, -1 for one per core.
-    device: of torch, "cpu" or "cuda", for the flow "tvl1_torch". All other flow is computed on the CPU.
-    """
-    _check_device(device, recipe)
-    base = store.folder(dataset, root, recipe, paths.data())
-    work, there, failed = _sorted_out(table, base, recipe)
-    made, pairs, start = [], 0, time.perf_counter()
-    if work:  # the bar is for terminals only, so that a log does not fill with it
-        results = _results(work, recipe, jobs, device)
-        for clip, found in tqdm(results, f"preparing {dataset}", len(work), unit="clip", disable=None, file=sys.stderr):
-            if isinstance(found, str):
-                failed[clip] = found
-                tqdm.write(f"failed: {found}", file=sys.stderr)
+def _looked_at(table: pd.DataFrame, base: Path, recipe: Recipe) -> tuple[dict[str, Outcome], list[Item]]:
+    """The clips that need no work, packed already or of no use; and the others, to pack or to look at more closely."""
+    outcomes, work = {}, []
+    for clip, path in zip(table["clip"], table["path"], strict=True):
+        source = Path(path)
+        try:
+            target = store.packed_path(base, clip)
+            if one_clip.is_packed(target, source, recipe, closely=False):
+                outcomes[clip] = Outcome("there")
             else:
-                made.append(clip)
-                pairs += found
-    return Prepared(base, tuple(made), tuple(there), failed, pairs, time.perf_counter() - start)
+                work.append(Item(clip, source, target))
+        except store.OtherRecipe:
+            raise
+        except ReproError as error:
+            outcomes[clip] = Outcome("failed", error=str(error))
+            print(f"failed: {error}", file=sys.stderr)
+    return outcomes, work
 
 
-def require_all(prepared: Prepared) -> None:
-    """One error for all the clips that could not be prepared."""
-    if prepared.failed:
-        few: Sequence[str] = list(prepared.failed.values())[:5]
-        raise ReproError(
-            f"{len(prepared.failed)} clips could not be prepared, {len(prepared.made) + len(prepared.there)} are ready: "
-            + "; ".join(few)
-        )
+def _results(work: list[Item], recipe: Recipe, jobs: int, device: str) -> Iterator[tuple[Item, Outcome]]:
+    """What becomes of each clip, as it is known. Clips that another `prepare` has in work come last."""
+    busy = []
+    for item, outcome in _side_by_side(work, recipe, jobs, device, wait=False):
+        if outcome.kind == "busy":
+            busy.append(item)
+        else:
+            yield item, outcome
+    yield from _side_by_side(busy, recipe, jobs, device, wait=True)
+
+
+def _side_by_side(
+    work: list[Item], recipe: Recipe, jobs: int, device: str, wait: bool
+) -> Iterator[tuple[Item, Outcome]]:
+    """Packs clips in several processes; with "tvl1_torch" in threads, so that one process has the device."""
+    attend = functools.partial(one_clip.attend, recipe=recipe, device=device, wait=wait)
+    count = processes.count(jobs, len(work))
+    if recipe.flow == "tvl1_torch":
+        threads = joblib.Parallel(count, backend="threading", return_as="generator")
+        yield from zip(work, threads(joblib.delayed(attend)(item) for item in work), strict=True)
+        return
+    if work:
+        flow.extract(np.zeros((2, 32, 32, 3), np.uint8), recipe.flow)  # compiles once; the workers read the cache
+    for item, outcome in processes.each(attend, work, count):
+        yield item, outcome or Outcome("failed", error=f"{item.source}: {DIED}")

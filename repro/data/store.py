@@ -1,37 +1,31 @@
-"""Frames and flow of one clip in one packed file of JPEGs with offsets.
+"""The store: one packed file for each clip, made by one recipe.
 
-A file is: magic, length of the header, header (JSON: identity, counts, size), offsets (uint64), images. Its identity
-records the source (size and hash) and the recipe (short side, quality, flow method with all its parameters,
-bound). A folder contains one recipe; a file of another recipe in it is an error. One file per clip is read with few
-system calls, and only the part of each image that a crop needs is decoded (`repro.data.jpeg`).
+The header of a packed file (`repro.data.packed`) records the source (size and hash) and the recipe (short side, quality,
+flow method with all its parameters, bound). A folder contains one recipe; a file of another recipe in it is an error.
 """
 
 import functools
 import hashlib
-import json
 import os
-import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from repro.checked import Positive, checked
-from repro.data import jpeg, video
+from repro.data import jpeg, packed, untouched, video
 from repro.data.flow import methods as optical_flow
-from repro.data.flow.parameters import identity
-from repro.data.transforms import Crop
+from repro.data.flow.parameters import MIN_SIDE, identity
+from repro.data.packed import Packed
 from repro.errors import ReproError, require
 from repro.paths import atomic
 
-MAGIC = b"reproclip2\n"
-LENGTH = struct.Struct("<I")
-
-
-class Damaged(ReproError):
-    """A packed file that cannot be read; it has to be made again."""
+RANGES = {"side": (MIN_SIDE, 4096), "quality": (90, 100), "bound": (0.01, 1000)}  # of a recipe
+ENDING = ".clip"
+LONGEST = 140  # bytes of a file's name: encrypted folders (eCryptfs) take 143, most disks 255
+STRANGE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # \ud800-\udfff: bytes that are not UTF-8
 
 
 class OtherRecipe(ReproError):
@@ -42,14 +36,14 @@ class OtherRecipe(ReproError):
 class Recipe:
     """How frames and flow are made. `flow` is a method of `repro.data.flow.methods.METHODS` with its default parameters."""
 
-    side: int = 256  # short side of the stored frames, aspect kept; frames are made smaller or larger to fit
+    side: int = 256  # short side of the stored frames in pixels, aspect kept; frames are made smaller or larger to fit
     quality: int = 95  # of the JPEGs: low quality alone cost MARS 11 points on HMDB51
     flow: str = "tvl1"
-    bound: Positive = 20.0  # flow is clipped to [-bound, bound] pixels and mapped to 0..255 (IMRS, section 4.2.1)
+    bound: Positive = 20.0  # pixels: flow is clipped to [-bound, bound] and mapped to 0..255 (IMRS, section 4.2.1)
 
     def __post_init__(self):
-        require(self.side >= 8, "Recipe.side", self.side, "at least 8 pixels")
-        require(90 <= self.quality <= 100, "Recipe.quality", self.quality, "from 90 to 100")
+        for name, (least, most) in RANGES.items():
+            require(least <= (value := getattr(self, name)) <= most, f"Recipe.{name}", value, f"from {least} to {most}")
         identity(self.flow, None)  # an unknown method fails here
 
     def identity(self) -> dict:
@@ -62,9 +56,10 @@ def source_identity(path: Path) -> dict:
     """Size in bytes and sha256 of a source file, or of the images of a frame folder, one after another in order."""
     size, digest = 0, hashlib.sha256()
     for file in video.files(path):
-        data = file.read_bytes()
-        size += len(data)
-        digest.update(data)
+        with video.readable(file), open(file, "rb") as opened:
+            while data := opened.read(1 << 20):
+                size += len(data)
+                digest.update(data)
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 
@@ -78,45 +73,44 @@ def resize_short_side(frame: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
-def read_frames(source: Path, recipe: Recipe) -> np.ndarray:
-    """All frames of a video at the recipe's size, (T, H, W, 3) uint8 RGB.
+def pack(source: Path, target: Path, recipe: Recipe, device: str = "cpu") -> int:
+    """Decodes `source`, computes its flow and writes its packed file, atomically. Returns the number of frames, T.
 
-    A video of one frame is an error, because it has no flow. The errors of `video.frames` pass through.
+    Flow comes from the resized frames before their JPEG compression. Frames are in memory only while a flow needs them, so
+    a clip may be of any length. device: see `optical_flow.stream`.
+    A video of one frame is an error, because it has no flow. The errors of `video.frames` and `paths.atomic` pass through.
     """
-    frames = np.stack([resize_short_side(frame, recipe.side) for frame in video.frames(source)])
-    if len(frames) < 2:
-        raise ReproError(f"{source}: one frame only, so there is no flow; remove the clip or give another file")
-    return frames
+    before = _state(source)
+    with atomic(target) as part:
+        with packed.create(part) as writer:
+            frames = _written(video.frames(source), source, recipe, writer)
+            for flow in optical_flow.stream(frames, recipe.flow, device=device):  # (H, W, 2)
+                for plane in np.moveaxis(optical_flow.quantise(flow, recipe.bound), 2, 0):
+                    writer.add(_encode(source, np.ascontiguousarray(plane), recipe.quality), flow=True)
+            count = len(writer.sizes[0])
+            if count < 2:
+                raise ReproError(f"{source}: one frame only, so there is no flow; remove the clip or give another file")
+            height, width = flow.shape[:2]
+            made_from = {"recipe": recipe.identity(), "source": source_identity(source)}
+            writer.finish({**made_from, "height": height, "width": width})
+        if _state(source) != before:
+            raise ReproError(f"{source}: changed while it was read; prepare again once it is complete")
+        untouched.seal(part)
+    return count
 
 
-def pack(source: Path, target: Path, recipe: Recipe) -> int:
-    """Decodes `source` and writes its packed file. Returns the number of frames, T. Errors: see `read_frames`."""
-    frames = read_frames(source, recipe)
-    write(target, source, frames, recipe)
-    return len(frames)
+def _state(source: Path) -> list[tuple[int, int]]:
+    """Size and time of change of each file of a source."""
+    with video.readable(source):
+        return [(found.st_size, found.st_mtime_ns) for found in map(os.stat, video.files(source))]
 
 
-def write(target: Path, source: Path, frames: np.ndarray, recipe: Recipe, device: str = "cpu") -> None:
-    """Computes the flow of `frames`, which `read_frames` read from `source`, and writes the packed file, atomically.
-
-    Flow comes from the resized frames before their JPEG compression; device: see `optical_flow.extract`.
-    """
-    flow = optical_flow.extract(frames, recipe.flow, device=device)
-    flow = optical_flow.quantise(flow, recipe.bound)  # (T-1, H, W, 2)
-    images = [_encode(source, cv2.cvtColor(f, cv2.COLOR_RGB2BGR), recipe.quality) for f in frames]
-    images += [_encode(source, np.ascontiguousarray(f[..., c]), recipe.quality) for f in flow for c in (0, 1)]
-    header = {
-        "recipe": recipe.identity(),
-        "source": source_identity(source),
-        "frames": len(frames),
-        "height": frames.shape[1],
-        "width": frames.shape[2],
-    }
-    text = json.dumps(header, sort_keys=True).encode()
-    offsets = np.concatenate([[0], np.cumsum([len(image) for image in images])]).astype("<u8")
-    with atomic(target) as part, open(part, "wb") as file:
-        file.write(MAGIC + LENGTH.pack(len(text)) + text + offsets.tobytes())
-        file.writelines(images)
+def _written(frames: Iterable[np.ndarray], source: Path, recipe: Recipe, writer: packed.Writer) -> Iterator[np.ndarray]:
+    """Frames at the recipe's size, each appended to a packed file on its way to the flow."""
+    for frame in frames:
+        resized = resize_short_side(frame, recipe.side)
+        writer.add(_encode(source, cv2.cvtColor(resized, cv2.COLOR_RGB2BGR), recipe.quality), flow=False)
+        yield resized
 
 
 def _encode(source: Path, image: np.ndarray, quality: int) -> bytes:
@@ -126,66 +120,15 @@ def _encode(source: Path, image: np.ndarray, quality: int) -> bytes:
     return data
 
 
-@dataclass(frozen=True)
-class Packed:
-    """The table of contents of a packed clip; `rgb` and `flow` decode only the images asked for."""
-
-    path: Path
-    header: dict
-    offsets: np.ndarray  # (T + 2 (T - 1) + 1,) positions in the file
-    frames: int  # T
-
-    def _images(self, wanted: Sequence[int]) -> list[np.ndarray]:
-        with open(self.path, "rb", buffering=0) as file:
-            reads = [
-                os.pread(file.fileno(), int(self.offsets[i + 1] - self.offsets[i]), int(self.offsets[i]))
-                for i in wanted
-            ]
-        return [np.frombuffer(data, np.uint8) for data in reads]
-
-    def rgb(self, indices: Sequence[int], crop: Crop | None = None) -> list[np.ndarray]:
-        """Frames `indices`, each 0 <= i < T, as (H, W, 3) uint8 RGB: whole, or only the crop."""
-        return self._decoded(indices, cv2.IMREAD_COLOR_RGB, crop)
-
-    def flow(self, indices: Sequence[int], crop: Crop | None = None) -> list[np.ndarray]:
-        """Flows from frame i to i + 1, each 0 <= i < T - 1, as (H, W, 2) uint8: x and y, 127.5 is no motion."""
-        wanted = [self.frames + 2 * i + c for i in indices for c in (0, 1)]
-        images = self._decoded(wanted, cv2.IMREAD_GRAYSCALE, crop)
-        return [cv2.merge(images[i : i + 2]) for i in range(0, len(images), 2)]
-
-    def _decoded(self, wanted: Sequence[int], flag: int, crop: Crop | None) -> list[np.ndarray]:
-        try:
-            if crop is None:
-                return [cv2.imdecode(data, flag) for data in self._images(wanted)]
-            box = crop.top, crop.left, crop.height, crop.width
-            return [jpeg.decode(data, flag, *box) for data in self._images(wanted)]
-        except (IndexError, ValueError, TypeError, cv2.error) as error:
-            raise Damaged(f"{self.path}: damaged packed clip ({error}); prepare again") from None
-
-
 def open_packed(path: Path, recipe: Recipe) -> Packed:
     """Reads a packed clip's table of contents and checks that it was made with `recipe` and is whole."""
-    try:
-        with open(path, "rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                raise Damaged(f"{path}: not a packed clip, or one of an older version; prepare again")
-            text = file.read(LENGTH.unpack(file.read(LENGTH.size))[0])
-            header = json.loads(text)
-            count = header["frames"] + 2 * (header["frames"] - 1)
-            offsets = np.frombuffer(file.read(8 * (count + 1)), "<u8") + file.tell()
-            size = os.fstat(file.fileno()).st_size
-    except FileNotFoundError:
-        raise ReproError(f"{path}: the clip is not prepared; run `python -m repro prepare` on its data set") from None
-    except (struct.error, ValueError, KeyError) as error:
-        raise Damaged(f"{path}: damaged packed clip ({error}); prepare again") from None
-    if len(offsets) != count + 1 or offsets[-1] != size:
-        raise Damaged(f"{path}: damaged packed clip (not whole); prepare again")
-    if header["recipe"] != recipe.identity():
+    found = packed.read(path)
+    if found.header.get("recipe") != recipe.identity():
         raise OtherRecipe(
-            f"{path}: stored with {header['recipe']}, but {recipe.identity()} was asked for: "
+            f"{path}: stored with {found.header.get('recipe')}, but {recipe.identity()} was asked for: "
             "methods are never mixed; prepare into another folder, or delete this one"
         )
-    return Packed(path, header, offsets, header["frames"])
+    return found
 
 
 @functools.lru_cache(maxsize=8192)
@@ -197,10 +140,24 @@ def decoded(path: Path, recipe: Recipe, modality: str) -> tuple[np.ndarray, ...]
 
 def folder(dataset: str, root: Path, recipe: Recipe, base: Path) -> Path:
     """The folder of packed clips: one below `base` for each data set, root, side, flow and bound."""
-    where = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
+    where = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:8]
     return base / "store" / f"{dataset}-{where}" / f"{recipe.side}-{recipe.flow}-{recipe.bound:g}"
 
 
 def packed_path(store: Path, clip: str) -> Path:
-    """The packed file of a clip, named as in the catalog."""
-    return store / f"{clip}.clip"
+    """The packed file of a clip, named as in the catalog; a name too long for a disk is replaced by its hash.
+
+    ReproError for a name that does not work everywhere a clip is named: in files, records and on the terminal.
+    """
+    *folders, name = clip.split("/")
+    if STRANGE.search(clip) or {".", ".."} & {*folders, name}:
+        raise ReproError(
+            f"{clip!r} cannot name a clip: a name is text in UTF-8 without line breaks and control characters, because "
+            "records list clips by line; rename the file or its folder"
+        )
+    return Path(store, *map(_short, folders), _short(name) + ENDING)
+
+
+def _short(name: str) -> str:
+    data = name.encode()
+    return name if len(data) + len(ENDING) <= LONGEST else hashlib.sha256(data).hexdigest()

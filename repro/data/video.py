@@ -10,6 +10,7 @@ published, contains nothing but images 00001.jpg, 00002.jpg, ... of one size.
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -38,7 +39,18 @@ def frames(path: Path | str) -> Iterator[np.ndarray]:
     that is missing between others, cannot be decoded or has another size is an error that names it.
     """
     path = Path(path)
-    yield from _images(path) if path.is_dir() else _decode(path)
+    yield from _images(path) if os.path.isdir(path) else _decode(path)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Names the clip where the system refuses to read it: no permission, a failing disk, a file that is gone."""
+    try:
+        yield
+    except OSError as error:
+        raise ReproError(
+            f"{path}: cannot be read ({error.strerror or error}); put the file back, make it readable, or leave it out"
+        ) from None
 
 
 def files(path: Path) -> list[Path]:
@@ -46,9 +58,10 @@ def files(path: Path) -> list[Path]:
 
     Raises ReproError where a folder holds anything else that is not hidden, or its numbers, from 0 or 1, have a gap.
     """
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return [path]
-    names = [name for name in os.listdir(path) if not name.startswith(".")]
+    with readable(path):
+        names = [name for name in os.listdir(path) if not name.startswith(".")]
     numbered = sorted((int(match[1]), name) for name in names if (match := IMAGE.fullmatch(name)))
     if not numbered:
         raise ReproError(f"{path}: no such video file, but a folder without numbered images (00001.jpg, ...)")
@@ -63,19 +76,28 @@ def files(path: Path) -> list[Path]:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ReproError(f"{path}: no such video file")
-    if is_lfs_pointer(path):
-        raise ReproError(f"{path}: a pointer of Git LFS, not the video itself; run `git lfs pull` in its repository")
+    name = str(path.absolute())  # FFmpeg takes "concat:x.avi" for a protocol
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # it would end the process in OpenCV
+        raise ReproError(
+            f"{os.fsencode(path)!r}: not UTF-8, which OpenCV needs; rename the file or its folder"
+        ) from None
+    with readable(path):
+        if is_lfs_pointer(path):
+            raise ReproError(
+                f"{path}: a pointer of Git LFS, not the video itself; run `git lfs pull` in its repository"
+            )
+        size = path.stat().st_size
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # its warning names no file
     try:
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, PARAMETERS)
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, PARAMETERS)
     finally:
         cv2.utils.logging.setLogLevel(level)
     if not capture.isOpened():
-        raise ReproError(
-            f"{path}: not a video that OpenCV can open ({path.stat().st_size} bytes); fetch it again or convert it"
-        )
+        raise ReproError(f"{path}: not a video that OpenCV can open ({size} bytes); fetch it again or convert it")
     return capture
 
 
@@ -100,10 +122,8 @@ def _images(path: Path) -> Iterator[np.ndarray]:
     """The RGB frames of a frame folder."""
     shape = None
     for file in files(path):
-        try:
+        with readable(file):
             data = np.frombuffer(file.read_bytes(), np.uint8)
-        except OSError as error:
-            raise ReproError(f"{file}: cannot be read ({error.strerror}); fetch the frame folder again") from None
         image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
         if image is None and is_lfs_pointer(file):
             raise ReproError(

@@ -8,7 +8,7 @@ import torch
 
 from repro import networks
 from repro.config import Run
-from repro.data.embedded.videos import CLASSES
+from repro.data.embedded.options import CLASSES
 from repro.evidence.results import Line, Result
 from repro.papers import time_order
 from repro.parameters import Parameters

@@ -11,7 +11,7 @@ import numpy as np
 
 from repro import records
 from repro.config import Run
-from repro.data.embedded.videos import TIME_PAIRS
+from repro.data.embedded.options import TIME_PAIRS
 from repro.errors import ReproError
 from repro.evidence import tables
 from repro.evidence.intervals import LEVEL, Gain, crossed

@@ -1,14 +1,14 @@
 """A folder of videos by class: its clips, the groups that they belong to, and the folds that leave groups out."""
 
-import csv
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from repro.data.annotations.small import SUFFIXES, Clip, once, read_text, require_split
+from repro.data.annotations.small import SUFFIXES, Clip, once, readable, require_split, table
 from repro.errors import ReproError, unknown
 
 
+@readable()
 def read(root: Path, group: str = "") -> tuple[list[str], list[Clip]]:
     """The class names and the clips, all of part 'train', of any root/class/video tree.
 
@@ -105,14 +105,12 @@ def _listed(path: Path) -> Callable[[str, Path], str]:
     """The groups of a CSV file with the columns clip and group. Lines of clips that are not there do no harm."""
     if not path.is_file():
         raise ReproError(f"{path}: no such list of groups; a CSV that `group` names lies beside the class folders")
-    lines = csv.DictReader(read_text(path).splitlines(), skipinitialspace=True)
-    if not {"clip", "group"} <= set(lines.fieldnames or ()):
-        raise ReproError(
-            f"{path}: the first line is {','.join(lines.fieldnames or ())!r}, but must name clip and group"
-        )
+    columns, rows = table(path, skipinitialspace=True)
+    if not {"clip", "group"} <= set(columns):
+        raise ReproError(f"{path}: the first line is {','.join(columns)!r}, but must name clip and group")
     groups, seen = {}, {}
-    for line in lines:
-        where, clip, group = f"{path}:{lines.line_num}", (line["clip"] or "").strip(), (line["group"] or "").strip()
+    for where, row in rows:
+        clip, group = (row["clip"] or "").strip(), (row["group"] or "").strip()
         if not clip or not group:
             raise ReproError(f"{where}: clip {clip!r}, group {group!r}; a line names both")
         name = once(seen, clip[: -len(end)] if (end := Path(clip).suffix).lower() in SUFFIXES else clip, where)

@@ -7,14 +7,13 @@ the official test parts of Something-Something have no labels, that of Kinetics 
 Readers as in `annotations`: names from a file that become paths are plain names, so that none leads out of the root.
 """
 
-import csv
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from repro.data.annotations.small import SUFFIXES, Clip, lines, once, read_text, require_split
+from repro.data.annotations.small import SUFFIXES, Clip, lines, once, read_text, require_split, table
 from repro.errors import ReproError
 
 LAYOUTS = {  # folders below the data root, and their content; '.' is the root itself
@@ -157,11 +156,11 @@ def kinetics400(root: Path, split: int) -> tuple[list[str], list[Clip]]:
 
 def _kinetics_table(path: Path) -> Iterator[tuple[str, str, str]]:
     """(where, class, youtube_id_000010_000020) of each row of a csv file."""
-    for i, row in enumerate(csv.DictReader(read_text(path).splitlines()), 2):
+    for where, row in table(path)[1]:
         name, start, end = (row.get(key) or "" for key in ("youtube_id", "time_start", "time_end"))
         if not row.get("label") or not re.fullmatch(r"[\w-]{11}", name) or not _is_number(start) or not _is_number(end):
-            raise ReproError(f"{path}:{i}: no label, youtube_id, time_start and time_end, but {row}")
-        yield f"{path}:{i}", row["label"], f"{name}_{int(start):06d}_{int(end):06d}"
+            raise ReproError(f"{where}: no label, youtube_id, time_start and time_end, but {row}")
+        yield where, row["label"], f"{name}_{int(start):06d}_{int(end):06d}"
 
 
 def _kinetics_list(path: Path, classes: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -191,6 +190,8 @@ def _json(path: Path, kind: type) -> dict | list:
         found = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise ReproError(f"{path}:{error.lineno}: not JSON ({error.msg}); fetch the official file again") from None
+    except (RecursionError, ValueError) as error:  # lists in lists without end, a number of thousands of digits
+        raise ReproError(f"{path}: not JSON of this kind ({error}); fetch the official file again") from None
     if not isinstance(found, kind):
         raise ReproError(f"{path}: holds a {type(found).__name__}, not a {kind.__name__}; fetch the official file")
     return found

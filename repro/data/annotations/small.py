@@ -6,8 +6,10 @@ A name read from a file may contain no path separator beyond the one of its form
 root. Links below the root are followed, because they are the user's own.
 """
 
+import csv
 import re
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +24,9 @@ LAYOUTS = {  # folders below the data root, and their content
 }
 LAYOUTS["synthetic"] = LAYOUTS["hmdb51"]
 SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov")  # of video files, in any case
-UCF101_LINE = re.compile(r"(?P<cls>\w+)/(?P<stem>v_(?P<own>[^\W_]+)_(?P<group>g\d+)_c\d+)\.avi(\s+(?P<label>\d+))?")
+UCF101_LINE = re.compile(
+    r"(?P<cls>\w+)/(?P<stem>v_(?P<own>[^\W_]+)_(?P<group>g\d+)_c\d+)\.avi(\s+(?P<label>[0-9]{1,9}))?"
+)
 # UCF101's class list and folder are spelled HandstandPushups, its file names v_HandStandPushups_*, and some copies use
 # one spelling for both. Files are found under either; class and clip keep the official name.
 HANDSTAND = ("HandstandPushups", "HandStandPushups")
@@ -106,20 +110,46 @@ def hmdb51(root: Path, split: int) -> tuple[list[str], list[Clip]]:
     return classes, clips
 
 
+@contextmanager
+def readable() -> Iterator[None]:
+    """What the system refuses to read, such as a folder without permission, is one error that names it. Also a decorator."""
+    try:
+        yield
+    except OSError as error:
+        raise ReproError(
+            f"{error.filename or 'the data set'}: cannot be read ({error.strerror}); make it readable"
+        ) from None
+
+
 def read_text(path: Path) -> str:
     """The text of an annotation file; a BOM is allowed."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ReproError(f"{path}: no such annotation file; fetch the official ones") from None
     except UnicodeDecodeError as error:
         raise ReproError(f"{path}: not a text file ({error}); fetch the official one") from None
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise ReproError(f"{path}:{line}: not a text file (a NUL byte); fetch the official one")
+    return text
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
     """('file:line', stripped text) of the lines of an annotation file that are not blank; CRLF is allowed."""
     found = enumerate(read_text(path).split("\n"), 1)
     return ((f"{path}:{i}", line.strip()) for i, line in found if line.strip())
+
+
+def table(path: Path, **options: bool) -> tuple[list[str], list[tuple[str, dict[str, str | None]]]]:
+    """The columns of a CSV file, and ('file:line', row) of its rows. options: of `csv.DictReader`."""
+    reader = csv.DictReader(read_text(path).splitlines(), **options)
+    try:
+        columns = list(reader.fieldnames or ())
+        return columns, [(f"{path}:{reader.line_num}", row) for row in reader]
+    except csv.Error as error:
+        where = f"{path}:{reader.reader.line_num}"
+        raise ReproError(f"{where}: not CSV ({error}); mend the line, or fetch the file again") from None
 
 
 def once(seen: dict[str, str], name: str, where: str) -> str:

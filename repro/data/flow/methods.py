@@ -5,6 +5,10 @@ contrib module. OpenCV 4 rounds the positions at which it samples to 1/32 pixel;
 frames by 0.02 px. Flow is float32 (T-1, H, W, 2), x then y, in pixels, from frame t to frame t+1.
 """
 
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+
 import cv2
 import numpy as np
 
@@ -49,57 +53,70 @@ def tvl1(prev: np.ndarray, next: np.ndarray, params: TVL1 | None = None) -> np.n
     params = parameters("tvl1", params)
     greys = [_grey(frame) for frame in (prev, next)]
     _same(prev, next, 1)
-    flows = np.empty((1, *greys[0].shape, 2), np.float32)
-    _tvl1.clip(greys, params, flows)
-    return flows[0]
+    (flow,) = _tvl1.stream(greys, params)
+    return flow
 
 
-def _dis_clip(greys: list[np.ndarray], params: DIS, flows: np.ndarray) -> None:
-    for t in range(len(flows)):  # a new object each time: it would start from the flow before
-        flows[t] = cv2.DISOpticalFlow_create(params.preset).calc(greys[t], greys[t + 1], None)
+def _dis(greys: Iterable[np.ndarray], params: DIS) -> Iterator[np.ndarray]:
+    for prev, following in itertools.pairwise(greys):  # a new object each time: it would start from the flow before
+        yield cv2.DISOpticalFlow_create(params.preset).calc(prev, following, None)
 
 
-def _farneback_clip(greys: list[np.ndarray], params: Farneback, flows: np.ndarray) -> None:
+def _farneback(greys: Iterable[np.ndarray], params: Farneback) -> Iterator[np.ndarray]:
     p = params
-    for t in range(len(flows)):
-        flows[t] = cv2.calcOpticalFlowFarneback(
-            greys[t], greys[t + 1], None, p.step, p.levels, p.window, p.iterations, p.neighbours, p.sigma, 0
+    for prev, following in itertools.pairwise(greys):
+        yield cv2.calcOpticalFlowFarneback(
+            prev, following, None, p.step, p.levels, p.window, p.iterations, p.neighbours, p.sigma, 0
         )
 
 
-CLIPS = {"tvl1": _tvl1.clip, "dis": _dis_clip, "farneback": _farneback_clip}
+STREAMS = {"tvl1": _tvl1.stream, "dis": _dis, "farneback": _farneback}
+
+
+def stream(
+    frames: Iterable[np.ndarray], method: str = "tvl1", params: Params | None = None, device: str = "cpu"
+) -> Iterator[np.ndarray]:
+    """Flow (H, W, 2) float32 from each frame to the next, while the frames come: (H, W, 3) RGB or (H, W) grey, uint8.
+
+    Only the frames that a flow needs are in memory: two, or 33 with "tvl1_torch". The flow is that of `extract`.
+    device: of torch, for the method "tvl1_torch"; the others run on the CPU, "tvl1" in one thread. Unknown methods,
+    another device than the CPU for them, and frames of different sizes or types raise ReproError.
+    """
+    params = parameters(method, params)
+    require(device == "cpu" or method == "tvl1_torch", "device", device, f"'cpu' for flow {method!r}")
+    if method == "tvl1_torch":
+        from repro.data.flow import tvl1_torch  # here: processes that only decode start seconds faster without torch
+
+        return tvl1_torch.stream(_greys(frames), params, device)
+    return STREAMS[method](_greys(frames), params)
+
+
+def _greys(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The frames of a clip as grey (H, W) uint8."""
+    first = None
+    for index, frame in enumerate(frames):
+        grey = _grey(frame)
+        first = frame if first is None else first
+        _same(first, frame, index)
+        if frame.dtype != np.uint8:
+            raise ReproError(f"a clip's frames must be uint8, got {frame.dtype}")
+        yield grey
 
 
 def extract(frames: np.ndarray, method: str = "tvl1", params: Params | None = None, device: str = "cpu") -> np.ndarray:
     """Flow (T-1, H, W, 2) float32 of a clip of uint8 frames, (T, H, W, 3) RGB or (T, H, W) grey.
 
-    device: of torch, for the method "tvl1_torch"; the others run on the CPU, "tvl1" in one thread. Unknown methods,
-    another device than the CPU for them, fewer than two frames, and frames of different sizes or types raise ReproError.
+    Fewer than two frames, and what `stream` refuses, raise ReproError.
     """
-    params = parameters(method, params)
-    require(device == "cpu" or method == "tvl1_torch", "device", device, f"'cpu' for flow {method!r}")
     frames = list(frames)
     if len(frames) < 2:
         raise ReproError(f"flow needs at least two frames, got {len(frames)}")
-    greys = []
-    for index, frame in enumerate(frames):
-        greys.append(_grey(frame))
-        _same(frames[0], frame, index)
-        if frame.dtype != np.uint8:
-            raise ReproError(f"a clip's frames must be uint8, got {frame.dtype}")
-    flows = np.empty((len(frames) - 1, *greys[0].shape, 2), np.float32)
-    if method == "tvl1_torch":
-        from repro.data.flow import tvl1_torch  # here: processes that only decode start seconds faster without torch
-
-        tvl1_torch.clip(greys, params, flows, device)
-    else:
-        CLIPS[method](greys, params, flows)
-    return flows
+    return np.stack(list(stream(frames, method, params, device)))
 
 
 def quantise(flow: np.ndarray, bound: float = 20.0) -> np.ndarray:
     """Flow as uint8: clipped to [-bound, bound] pixels, mapped linearly to 0..255 and rounded; zero becomes 128."""
-    require(bound > 0, "bound", bound, "positive")
+    require(0 < bound < math.inf, "bound", bound, "positive and finite")
     return np.rint((np.clip(flow, -bound, bound) + bound) * (255 / (2 * bound))).astype(np.uint8)
 
 

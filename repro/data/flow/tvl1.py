@@ -18,6 +18,8 @@ The names on the right are functions: here, and in `tvl1_steps.py` the compiled 
 defaults are those of OpenCV's contrib module, with whose version 5 the flow agrees bit for bit.
 """
 
+from collections.abc import Iterable, Iterator
+
 import cv2
 import numpy as np
 
@@ -107,12 +109,14 @@ def solve(prev: list[np.ndarray], following: list[np.ndarray], spaces: list[Spac
     return spaces[0].flow
 
 
-def clip(greys: list[np.ndarray], params: TVL1, flows: np.ndarray) -> None:
-    """Writes the flow between consecutive grey frames (H, W) to flows (T - 1, H, W, 2)."""
-    last = pyramid(greys[0], params)
-    shared = np.empty(9 * last[0].size, np.float32)
-    spaces = [Space(*image.shape, shared) for image in last]
-    for t, grey in enumerate(greys[1:]):
+def stream(greys: Iterable[np.ndarray], params: TVL1) -> Iterator[np.ndarray]:
+    """Flow (H, W, 2) from each grey frame (H, W) to the next."""
+    last, spaces = None, []
+    for grey in greys:
         present = pyramid(grey, params)
-        flows[t] = np.moveaxis(solve(last, present, spaces, params), 0, -1)
+        if last is None:
+            shared = np.empty(9 * present[0].size, np.float32)
+            spaces = [Space(*image.shape, shared) for image in present]
+        else:
+            yield np.stack(solve(last, present, spaces, params), -1)
         last = present

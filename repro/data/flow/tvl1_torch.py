@@ -7,6 +7,10 @@ device and freezes the pair at once. Every `check_every` iterations the host ask
 with those alone.
 """
 
+import itertools
+import threading
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,6 +22,7 @@ from repro.data.flow.tvl1_steps import BORDER, FLAT
 from repro.errors import ReproError, require
 
 BATCH = 32  # pairs at a time in a clip
+ONE = threading.Lock()  # the memory of a device is that of one batch, however many clips are decoded side by side
 
 
 def _fma(a: Tensor, b: Tensor, c: Tensor | float) -> Tensor:
@@ -184,9 +189,14 @@ def tvl1_batch(prev: Tensor, next: Tensor, params: TVL1 | None = None, check_eve
     return torch.stack(flow, -1)
 
 
-def clip(greys: list[np.ndarray], params: TVL1, flows: np.ndarray, device: str) -> None:
-    """Writes the flow between consecutive grey frames (H, W) to flows (T - 1, H, W, 2), `BATCH` pairs at a time."""
-    frames = torch.from_numpy(np.stack(greys))  # (T, H, W)
-    for start in range(0, len(flows), BATCH):
-        part = frames[start : start + BATCH + 1].to(device)
-        flows[start : start + BATCH] = tvl1_batch(part[:-1], part[1:], params).cpu().numpy()
+def stream(greys: Iterable[np.ndarray], params: TVL1, device: str) -> Iterator[np.ndarray]:
+    """Flow (H, W, 2) from each grey frame (H, W) to the next, `BATCH` pairs at a time; one batch of all threads at a time."""
+    greys = iter(greys)
+    last = list(itertools.islice(greys, 1))
+    while following := list(itertools.islice(greys, BATCH)):
+        frames = torch.from_numpy(np.stack(last + following))  # (pairs + 1, H, W)
+        with ONE:
+            images = frames.to(device)
+            flows = tvl1_batch(images[:-1], images[1:], params).cpu().numpy()
+        yield from flows
+        last = following[-1:]
