@@ -15,7 +15,7 @@ from filelock import FileLock
 from lightning_fabric import Fabric
 from torch import nn
 
-from repro import evaluate, networks, paths, records, train
+from repro import evaluate, machine, networks, paths, records, train
 from repro.config import Run, content
 from repro.data import catalog
 from repro.data.catalog import Catalog
@@ -28,7 +28,7 @@ SMALL = ("smoke", "small")  # profiles of small networks
 
 def is_made(run: Run) -> bool:
     """Whether this machine has the record and the weights of a run."""
-    return records.path_here(run.id).exists() and networks.are_here([run])
+    return records.here(run) is not None and networks.are_here([run])
 
 
 def make(run: Run, accelerator: str = "cpu") -> Record:
@@ -48,7 +48,7 @@ def make(run: Run, accelerator: str = "cpu") -> Record:
 def _made(run: Run, accelerator: str) -> Record:
     start, fabric = time.perf_counter(), _fabric(run, accelerator)
     # before training: what is wrong with either must not cost a run
-    provenance, started_from = records.environment(f"{accelerator} x{fabric.world_size}"), networks.start_hash(run)
+    provenance, started_from = machine.environment(f"{accelerator} x{fabric.world_size}"), networks.start_hash(run)
     clips = catalog.of(run.data)
     model = networks.build(run, clips.classes)
     workers = 0 if accelerator == "cpu" else min(8, os.cpu_count() or 1)
