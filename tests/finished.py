@@ -28,7 +28,9 @@ def record(run: Run, scores: np.ndarray, labels: Sequence[int], classes: Sequenc
     }  # fmt: skip
     if "metrics" not in given:
         made["metrics"] = {"clip_top1": 0.5, **metrics.of_scores(scores, np.array(labels))}
-    return Record(id=run.id, scores=scores, labels=[int(label) for label in labels], classes=list(map(str, classes)), **made)
+    return Record(
+        id=run.id, scores=scores, labels=[int(label) for label in labels], classes=list(map(str, classes)), **made
+    )
 
 
 def right(share: float, videos: int = 100) -> np.ndarray:
