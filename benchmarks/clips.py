@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as F
 
-from repro import records
+from repro import machine
 from repro.data import store, transforms
 from repro.data.sampling import clip_indices, random_start, segment_starts
 from repro.data.store import Recipe
@@ -112,7 +112,7 @@ def main() -> None:
         found.append(measure(video))
         print(found[-1])
     if given.json:
-        given.json.write_text(json.dumps({"measured": found, **records.environment("cpu x1")}, indent=1) + "\n")
+        given.json.write_text(json.dumps({"measured": found, **machine.environment("cpu x1")}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 STRICT = pydantic.ConfigDict(strict=True, extra="forbid")  # no text for a number; an int may stand for a float
+LONGEST = 200  # characters of a value in a message
 T = TypeVar("T")
 
 
@@ -38,6 +39,21 @@ def checked(cls: type[T]) -> type[T]:
 
     made.__init__ = __init__
     return made
+
+
+def complaint(error: pydantic.ValidationError) -> str:
+    """pydantic's first complaint about stored values, in one line."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {shown(first['input'])}"
+
+
+def shown(value: Any) -> str:
+    """A value for a message, cut where it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list thousands deep
+        return f"a value of type {type(value).__name__} that is too large to show"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text):,} characters)"
 
 
 def _readable(cls: type, error: Any) -> ReproError:

@@ -6,7 +6,7 @@ import cv2
 import joblib
 import torch
 
-from repro import config, paths, records
+from repro import config, machine, paths
 from repro.models.tools.inference import bf16_supported
 
 
@@ -15,9 +15,9 @@ def facts() -> dict[str, str]:
     folder = paths.data() if paths.data().exists() else paths.ROOT
     backends = [cv2.videoio_registry.getBackendName(b) for b in cv2.videoio_registry.getBackends()]
     found = [name for name in config.DATASETS if name != "folder" and (paths.data() / name).is_dir()]
-    here = records.environment("")
+    here = machine.environment("")
     return here["versions"] | {
-        "processor": f"{records.machine_of(here)}, {joblib.cpu_count()} cores",
+        "processor": f"{machine.in_words(here)}, {joblib.cpu_count()} cores",
         "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "bf16": "yes" if bf16_supported() else "no",
         "OpenCV reads video with": ", ".join(backends),

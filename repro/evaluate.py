@@ -85,11 +85,4 @@ def measure(scores: Scores) -> tuple[np.ndarray, dict]:
     if not np.isfinite(videos).all():
         raise ReproError("the test scores are not finite: the training diverged")
     videos = metrics.rounded(videos)
-    found = {
-        "clip_top1": scores.clip_top1(),
-        "video_top1": metrics.top(videos, scores.labels),
-        "video_top5": metrics.top(videos, scores.labels, 5),
-        "mean_class": metrics.mean_class(videos, scores.labels),
-        "per_class": {str(c): value for c, value in metrics.per_class(videos, scores.labels).items()},
-    }
-    return videos, found
+    return videos, {"clip_top1": scores.clip_top1(), **metrics.of_scores(videos, scores.labels)}

@@ -5,6 +5,7 @@ releases the lock when its process dies.
 """
 
 import contextlib
+import functools
 import os
 import time
 from datetime import UTC, datetime
@@ -15,11 +16,12 @@ from filelock import FileLock
 from lightning_fabric import Fabric
 from torch import nn
 
-from repro import evaluate, networks, paths, records, train
+from repro import evaluate, machine, networks, paths, records, train
 from repro.config import Run, content
 from repro.data import catalog
 from repro.data.catalog import Catalog
 from repro.data.clips import ClipDataset
+from repro.errors import ReproError
 from repro.models.tools import checkpoints, inference
 from repro.records import Record
 
@@ -28,7 +30,7 @@ SMALL = ("smoke", "small")  # profiles of small networks
 
 def is_made(run: Run) -> bool:
     """Whether this machine has the record and the weights of a run."""
-    return records.path_here(run.id).exists() and networks.are_here([run])
+    return records.here(run) is not None and networks.are_here([run])
 
 
 def make(run: Run, accelerator: str = "cpu") -> Record:
@@ -48,7 +50,7 @@ def make(run: Run, accelerator: str = "cpu") -> Record:
 def _made(run: Run, accelerator: str) -> Record:
     start, fabric = time.perf_counter(), _fabric(run, accelerator)
     # before training: what is wrong with either must not cost a run
-    provenance, started_from = records.environment(f"{accelerator} x{fabric.world_size}"), networks.start_hash(run)
+    provenance, started_from = machine.environment(f"{accelerator} x{fabric.world_size}"), networks.start_hash(run)
     clips = catalog.of(run.data)
     model = networks.build(run, clips.classes)
     workers = 0 if accelerator == "cpu" else min(8, os.cpu_count() or 1)
@@ -77,7 +79,7 @@ def _made(run: Run, accelerator: str) -> Record:
     if fabric.is_global_zero:
         checkpoints.save_weights(networks.weights_path(run), model, list(clips.classes), {"run": run.id})
         records.write(record, records.path_here(run.id))
-        _checkpoint(run).unlink()
+        _checkpoint(run).unlink(missing_ok=True)
     fabric.barrier()
     return record
 
@@ -104,11 +106,18 @@ def _train(run: Run, fabric: Fabric, model: nn.Module, clips: Catalog, workers: 
     seen = (run.data.modality,) if run.teacher is None else (run.data.modality, run.teacher.data.modality)
     training = ClipDataset(clips, "train", run.data, seen, run.seed)
     validation = ClipDataset(clips, "val", run.data, (run.data.modality,)) if run.data.val_fraction else None
-    with open(_checkpoint(run).with_name("log.txt") if fabric.is_global_zero else os.devnull, "a", buffering=1) as log:
-        return train.fit(
-            run, fabric, model, teacher, training, validation, _checkpoint(run), workers,
-            say=lambda line: print(line, file=log),
-        )  # fmt: skip
+    log = _checkpoint(run).with_name("log.txt") if fabric.is_global_zero else Path(os.devnull)
+    say = functools.partial(_append, log)
+    return train.fit(run, fabric, model, teacher, training, validation, _checkpoint(run), workers, say)
+
+
+def _append(file: Path, line: str) -> None:
+    try:
+        with open(file, "a") as log:
+            log.write(f"{line}\n")
+    except OSError as error:  # a full disk: without the name of the file, nobody knows which
+        remedy = "make room there; the same command then goes on from here"
+        raise ReproError(f"{file}: cannot be written ({error.strerror}); {remedy}") from error
 
 
 def _test(run: Run, fabric: Fabric, model: nn.Module, testing: ClipDataset, workers: int) -> evaluate.Scores:

@@ -37,6 +37,16 @@ def mean_class(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(list(per_class(scores, labels).values())))
 
 
+def of_scores(scores: np.ndarray, labels: np.ndarray) -> dict:
+    """What a record says of its videos: top-1, top-5, the mean over classes, and {class number as text: its top-1}."""
+    return {
+        "video_top1": top(scores, labels),
+        "video_top5": top(scores, labels, 5),
+        "mean_class": mean_class(scores, labels),
+        "per_class": {str(c): value for c, value in per_class(scores, labels).items()},
+    }
+
+
 def softmax(scores: np.ndarray) -> np.ndarray:
     """(N, K) logits to (N, K) float64 probabilities."""
     e = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))

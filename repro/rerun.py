@@ -46,7 +46,7 @@ def rerun(
                 execute.execute(of_device, jobs, device, fresh=True)
             except ReproError as error:
                 failed.append(str(error))
-        made = [records.get(run) for run in runs if records.path_here(run.id).exists()]
+        made = [record for record in map(records.here, runs) if record is not None]
     found = compare.compare(made, recorded, choose.rows_of(profile))
     target = paths.out() / "results" / profile / "again" if keep else folder() / profile
     for path in compare.add(found, target):

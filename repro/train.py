@@ -4,7 +4,10 @@ After every epoch the whole state goes to one checkpoint, and every random choic
 that is killed at any moment goes on after its last whole epoch and, on the CPU, ends with the same bits.
 """
 
+import copy
 import math
+import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,10 @@ from repro import evaluate, losses
 from repro.config import Optimisation, Run
 from repro.data.clips import ClipDataset, batches
 from repro.errors import ReproError
+from repro.models.tools import files
 from repro.models.tools.inference import channels_last
-from repro.paths import atomic
+
+PARTS = ("model", "optimiser", "schedule")  # of a `Training`, by the names of its attributes
 
 
 def fit(
@@ -35,6 +40,8 @@ def fit(
 ) -> list[dict]:
     """Trains `model` in place, from `checkpoint` on where that file exists. Returns the history, one dict per epoch.
 
+    A checkpoint that is damaged or another run's is renamed to checkpoint.damaged.pt, and the training starts again.
+
     teacher: in eval mode and frozen, for runs that distil. `training` then shows the teacher's modality too.
     validation: needed by `select="best"` and by the plateau schedule, else may be None.
     say: receives one line of text per epoch.
@@ -49,9 +56,9 @@ def fit(
     """
     opt = run.optimisation
     state = Training(run, fabric, model, teacher, steps=max(len(training) // opt.batch, 1))
-    if checkpoint.exists():
-        state.load(checkpoint)
-        say(f"{run.id}: goes on after epoch {len(state.history)} of {opt.epochs}")
+    with fabric.rank_zero_first():  # which alone finds a damaged checkpoint
+        if checkpoint.exists():
+            say(state.resume(checkpoint))
     for epoch in range(len(state.history), opt.epochs):
         line = {"epoch": epoch + 1, **state.epoch(training, epoch, workers)}
         if validation is not None:
@@ -90,8 +97,12 @@ def scheduler(optimiser: SGD, opt: Optimisation, steps: int) -> lr_scheduler.LRS
     return lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=opt.patience)
 
 
+def _shapes(content: Any) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in files.tensors(content)}
+
+
 class Training:
-    """A run while it trains. A checkpoint holds model, optimiser, schedule, history and best epoch."""
+    """A run while it trains. A checkpoint holds the run's id, model, optimiser, schedule, history and best epoch."""
 
     def __init__(self, run: Run, fabric: Fabric, model: nn.Module, teacher: nn.Module | None, steps: int):
         self.run, self.fabric, self.model, self.teacher = run, fabric, channels_last(model), teacher
@@ -101,17 +112,56 @@ class Training:
         self.history: list[dict] = []
         self.best: dict[str, Any] = {"val_loss": math.inf, "model": {}}  # stays so with `select="last"`
 
+    def state(self) -> dict[str, Any]:
+        """Everything that training changes, and whose it is."""
+        parts = {name: getattr(self, name).state_dict() for name in PARTS}
+        return {"run": self.run.id, **parts, "history": self.history, "best": self.best}
+
     def save(self, checkpoint: Path) -> None:
-        """Writes everything that training changes, atomically."""
-        parts = {name: getattr(self, name).state_dict() for name in ("model", "optimiser", "schedule")}
-        with atomic(checkpoint) as part:
-            torch.save({**parts, "history": self.history, "best": self.best}, part)
+        """Writes the state with a checksum, atomically."""
+        files.write(self.state(), checkpoint)
+
+    def resume(self, checkpoint: Path) -> str:
+        """Takes over what `save` wrote, or sets another file aside; returns what was done, in one line."""
+        try:
+            self.load(checkpoint)
+        except ReproError as error:
+            aside = checkpoint.with_name("checkpoint.damaged.pt")
+            os.replace(checkpoint, aside)
+            said = f"{self.run.id}: starts again, and its checkpoint is set aside as {aside}: {error}"
+            print(said, file=sys.stderr)
+            return said
+        return f"{self.run.id}: goes on after epoch {len(self.history)} of {self.run.optimisation.epochs}"
 
     def load(self, checkpoint: Path) -> None:
-        """Takes over what `save` wrote."""
-        saved = torch.load(checkpoint, weights_only=True, map_location=self.fabric.device)
-        for name in ("model", "optimiser", "schedule"):
+        """Takes over what `save` wrote. ReproError for any other file, and then nothing has changed."""
+        saved, before = files.read(checkpoint), copy.deepcopy(self.state())
+        try:
+            self._take(saved)
+        except Exception as error:  # torch documents no list of what its load_state_dict raises
+            self._take(before)
+            why = " ".join(str(error).split())
+            raise ReproError(f"{checkpoint} is no checkpoint of run {self.run.id} ({why})") from error
+
+    def _take(self, saved: Mapping[str, Any]) -> None:
+        """Takes over a state; raises an error of any kind where it does not fit."""
+        own, epochs = self.state(), [line["epoch"] for line in saved["history"]]
+        with_best = self.run.optimisation.select == "best" and epochs
+        fits = {
+            "of its run": saved["run"] == self.run.id,
+            "finite": all(tensor.isfinite().all() for _, tensor in files.tensors(saved)),
+            "of this schedule": saved["schedule"].keys() == own["schedule"].keys(),
+            "of its first epochs": epochs == list(range(1, len(epochs) + 1)),
+            "with its best epoch": _shapes(saved["best"]["model"]) == (_shapes(own["model"]) if with_best else {}),
+        }
+        for name in PARTS:
             getattr(self, name).load_state_dict(saved[name])
+        momenta = [
+            (p.shape, value.shape) for p, kept in self.optimiser.state.items() for _, value in files.tensors(kept)
+        ]
+        fits["of its momenta"] = all(ours == theirs for ours, theirs in momenta)
+        if wrong := [what for what, holds in fits.items() if not holds]:
+            raise ValueError(f"it is not {', '.join(wrong)}")
         self.history, self.best = saved["history"], saved["best"]
 
     def epoch(self, clips: ClipDataset, epoch: int, workers: int) -> dict[str, float]:

@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 import cv2
+import finished
 import numpy as np
 import pytest
 import torch
 
-from repro import metrics, paths, records
+from repro import damaged, metrics, paths, records
 from repro.config import Run
 
 cv2.setNumThreads(1)
@@ -33,18 +34,20 @@ def home(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def none_damaged(monkeypatch):
+    """No file is named as damaged yet."""
+    monkeypatch.setattr(damaged, "named", set())
+
+
 @pytest.fixture
 def recorded(home):
     """A function that records a run on this machine: scores (N, K), labels (N,), and what else a record holds."""
 
-    def record(run: Run, scores: np.ndarray, labels, classes, **given) -> Run:
-        made = {
-            "config": {}, "history": [], "metrics": {}, "clips": [str(i) for i in range(len(labels))], "catalog": "",
-            "excluded": [], "start": "", "provenance": {}, **given,
-        }  # fmt: skip
-        scores = (np.rint(np.asarray(scores, float) * metrics.STEPS) / metrics.STEPS).astype(np.float16)
-        of = records.Record(id=run.id, scores=scores, labels=list(labels), classes=list(classes), **made)
-        records.write(of, records.path_here(run.id))
+    def write(run: Run, scores: np.ndarray, labels, classes, **given) -> Run:
+        scores = np.rint(np.asarray(scores, float) * metrics.STEPS) / metrics.STEPS
+        record = finished.record(run, scores, labels, classes, **given)
+        records.write(record, records.path_here(run.id))
         return run
 
-    return record
+    return write

@@ -8,10 +8,9 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 
 import repro
-from repro import metrics, notebooks, paths, records
+from repro import damaged, metrics, notebooks, paths, records
 from repro.config import CrossEntropy, Data, Model, Optimisation, Run, content
 from repro.errors import ReproError, Unavailable
 from repro.papers import imrs
@@ -26,7 +25,7 @@ def record(recorded):
     """A function that records a run on this machine; `number` tells two records of one run apart."""
 
     def make(run: Run = RUN, number: float = 1.0):
-        recorded(run, [[number, 0.0]], [0], ["a", "b"], config=content(run), history=[{"loss": 0.5}])
+        recorded(run, [[number, 0.0]], [0], ["a", "b"], history=[{"loss": 0.5}])
         return records.path_here(run.id)
 
     return make
@@ -47,12 +46,12 @@ def commit(record, tmp_path, monkeypatch):
 
 
 def test_a_record_is_found_here_then_among_the_committed(record, commit):
-    assert records.find(RUN) is records.path_of(RUN) is None
-    committed = commit()
-    assert (records.find(RUN).scores[0, 0], records.path_of(RUN)) == (2, committed)
-    here = record(number=1.0)
-    assert (records.find(RUN).scores[0, 0], records.path_of(RUN)) == (1, here)
-    here.unlink()
+    assert records.find(RUN) is records.here(RUN) is records.seconds(RUN) is None
+    commit()
+    assert (records.find(RUN).scores[0, 0], records.here(RUN), records.seconds(RUN)) == (2, None, 1.0)
+    made = record(number=1.0)
+    assert records.find(RUN).scores[0, 0] == records.here(RUN).scores[0, 0] == 1
+    made.unlink()
     assert records.get(RUN).scores[0, 0] == 2
 
 
@@ -81,14 +80,45 @@ def test_a_missing_record_is_named(home):
         records.get(OTHER)
 
 
-def test_a_record_under_another_id_is_an_error(record, commit):
+def test_a_record_under_another_id_counts_as_none_and_is_named(record, commit, capsys):
     shutil.copytree(record().parent, records.path_here(OTHER.id).parent)
-    with pytest.raises(ReproError, match=f"is the record of run {RUN.id}, not of {OTHER.id}; delete it"):
-        records.find(OTHER)
-    shutil.rmtree(records.path_here(OTHER.id).parent)
+    assert records.find(OTHER) is records.here(OTHER) is None
+    said = f"the record of run {RUN.id} with the configuration of {RUN.id}, not that of {OTHER.id}"
+    assert f"record.json: not a record ({said}); delete it" in capsys.readouterr().err
     shutil.copy(commit(), records.path_committed("small", OTHER.id))
-    with pytest.raises(ReproError, match=f"is the record of run {RUN.id}, not of {OTHER.id}"):
-        records.find(OTHER)
+    assert set(records.committed("small")) == {RUN.id}
+    assert f"{OTHER.id}.json: not a record (the record of run {RUN.id}" in capsys.readouterr().err
+    assert {path.parent.name for path in damaged.named} == {OTHER.id, "records"}
+
+
+def test_a_record_whose_configuration_is_another_run_s_is_none(record):
+    path = record()
+    records.write(dataclasses.replace(records.read(path), config=content(OTHER)), path)
+    with pytest.raises(ReproError, match=f"run {RUN.id} with the configuration of {OTHER.id}, not that of {RUN.id}"):
+        records.read(path)
+
+
+def test_a_damaged_record_costs_itself_alone(record, commit, capsys):
+    """Of two committed records and one of this machine one is cut: all others are read, and the cut one is named once."""
+    whole, cut = commit(), commit(OTHER)
+    cut.write_bytes(cut.read_bytes()[:-100])
+    for _ in range(2):
+        assert set(records.committed("small")) == {RUN.id}
+        assert [each.id for each, _ in records.everything("small")] == [RUN.id]
+        assert records.find(OTHER) is None
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith(f"error: {cut}: not a record (")
+    with pytest.raises(ReproError, match=r"^1 file could not be read, see above"):
+        damaged.require_none()
+    record(OTHER)  # made again
+    assert records.find(OTHER).id == OTHER.id
+    here = record()
+    here.write_text("")
+    assert records.here(RUN) is None
+    assert records.find(RUN).scores[0, 0] == 2  # the committed one
+    assert dict((each.id, origin) for each, origin in records.everything("small"))[RUN.id] == "committed"
+    assert whole not in damaged.named
 
 
 def test_a_record_written_again_is_read_again(record):
@@ -117,25 +147,7 @@ def test_everything_has_each_run_once_and_prefers_this_machine(record, commit):
     assert list(records.everything("gpu")) == []
 
 
-def test_what_is_written_is_read(record):
-    before = dataclasses.replace(
-        records.read(record()), history=[{"loss": 0.123456789, "epoch": 1}], clips=["a/1", "é/2"], labels=[1],
-        scores=metrics.rounded(np.random.default_rng(0).normal(size=(5, 3))), excluded=["a/3"],
-    )  # fmt: skip
-    path = records.path_here("x")
-    records.write(before, path)
-    after = records.read(path)
-    np.testing.assert_array_equal(after.scores, before.scores)
-    assert after.history == [{"loss": 0.123457, "epoch": 1}]
-    plain = {f.name for f in dataclasses.fields(after)} - {"scores", "history"}
-    assert {name: getattr(after, name) for name in plain} == {name: getattr(before, name) for name in plain}
-    text = path.read_text()
-    records.write(after, path)
-    assert path.read_text() == text
-    assert len(text.splitlines()) == len(dataclasses.fields(after)) + 2  # one line per field
-
-
-@pytest.mark.parametrize("text", ['{"id": "x"}', "[]", "<html>", '{"id": "x", "scores": 3, "clips": 4}'])
+@pytest.mark.parametrize("text", ['{"id": "x"}', "[]", "<html>", "", "[" * 100_000, '{"id": "x", "scores": 3}'])
 def test_a_file_that_is_no_record_is_one_error(tmp_path, text):
     path = tmp_path / "a.json"
     path.write_text(text)
@@ -146,31 +158,6 @@ def test_a_file_that_is_no_record_is_one_error(tmp_path, text):
 def test_a_file_that_is_not_there_is_one_error(tmp_path):
     with pytest.raises(ReproError, match="no such record"):
         records.read(tmp_path / "b.json")
-
-
-@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (5, 3)])
-def test_scores_and_names_survive_their_packing(shape):
-    scores = (
-        metrics.rounded(20 * np.random.default_rng(0).normal(size=shape)) if shape[0] else np.zeros(shape, np.float16)
-    )
-    decoded = records.decode(records.encode(scores))
-    np.testing.assert_array_equal(decoded, scores)
-    assert decoded.dtype == np.float16
-    names = [f"class/clip_{i}" for i in range(shape[0])]
-    assert records.unpack(records.pack(names)) == names
-
-
-def test_scores_off_the_grid_are_not_stored():
-    with pytest.raises(ValueError, match="no multiples of 1/16"):
-        records.encode(np.array([[0.0, -1.03]]))
-
-
-def test_a_history_is_stored_by_column_and_read_by_epoch(record):
-    history = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
-    path = records.path_here("x")
-    for lines in (history, history[:1], []):
-        records.write(dataclasses.replace(records.read(record()), history=lines), path)
-        assert records.read(path).history == lines
 
 
 def test_rounding_decides_no_top1():
@@ -255,8 +242,8 @@ def test_load_results_of_a_profile_without_records_is_empty(home):
 
 def test_a_record_made_here_is_in_load_results(recorded, home):
     run = imrs.student(Parameters(profile="smoke"), 1, 0)
-    recorded(run, [[2.0, 1.0], [0.0, 1.0]], [0, 0], ["a", "b"], config=content(run), history=[{"loss": 1.0}, {"loss": 0.5}],
-             metrics={"video_top1": 0.5, "per_class": {"0": 0.5}}, provenance={"git": {"commit": "c"}}, catalog="id")  # fmt: skip
+    history = [{"loss": 1.0}, {"loss": 0.5}]
+    recorded(run, [[2.0, 1.0], [0.0, 1.0]], [0, 0], ["a", "b"], history=history, catalog="id")
     frame, scores = repro.load_results("smoke")
     row = frame.loc[run.id]
     assert (row["origin"], row["test_videos"], row["clips"], row["history.loss"]) == ("here", 2, "id", 0.5)
@@ -301,39 +288,6 @@ def test_the_run_of_a_configuration_gets_the_folder_of_its_clips(tmp_path):
 def test_what_is_no_configuration_of_a_run_is_one_error(changes, words):
     with pytest.raises(ReproError, match=words):
         records.run_of({**content(RUN), **changes})
-
-
-CPUINFO = "processor : 0\nmodel name : Some CPU @ 2 GHz\nflags : fpu avx512_bf16 avx512f amx_tile amx_bf16\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "extensions"),
-    [
-        (CPUINFO, "Some CPU @ 2 GHz", "amx_bf16 amx_tile avx512_bf16"),
-        ("model name\t: Other\nflags\t: fpu\n", "Other", ""),
-        ("Features : neon\n", None, ""),
-    ],
-)
-def test_the_machine_is_described(tmp_path, monkeypatch, text, name, extensions):
-    file = tmp_path / "cpuinfo"
-    file.write_text(text)
-    monkeypatch.setattr(records, "CPUINFO", file)
-    monkeypatch.setattr(records.platform, "processor", lambda: "")
-    monkeypatch.setattr(records.platform, "machine", lambda: "arm64")
-    machine = records.environment("cpu x1")["machine"]
-    assert (machine["processor"], machine["extensions"]) == (name or "arm64", extensions)
-    assert machine["threads"] == torch.get_num_threads() >= 1
-    assert machine["instruction_set"] == torch.backends.cpu.get_cpu_capability()
-
-
-def test_a_machine_in_words_says_what_an_old_record_lacks():
-    machine = {"processor": "P", "instruction_set": "AVX2", "extensions": "", "threads": 2}
-    assert records.machine_of({"machine": machine}) == "P (AVX2, 2 threads)"
-    assert (
-        records.machine_of({"machine": {**machine, "extensions": "amx_tile", "threads": 1}})
-        == "P (AVX2 amx_tile, 1 thread)"
-    )
-    assert records.machine_of({"machine": {"processor": "P"}}) == "P (instruction set and threads not recorded)"
 
 
 def test_the_id_of_a_committed_record_is_the_hash_of_its_configuration(home):

@@ -15,6 +15,7 @@ from repro import losses, networks, train
 from repro.config import Distillation, Model, Optimisation
 from repro.data.clips import batches
 from repro.errors import ReproError
+from repro.models.tools import files
 from repro.papers import imrs
 from repro.parameters import Parameters
 
@@ -267,7 +268,97 @@ def test_the_best_epoch_survives_a_resume(checkpoint, validation_losses):
 
 def test_a_checkpoint_holds_no_code(checkpoint):
     fit(toy.run(), toy.Network(), checkpoint)
-    assert set(torch.load(checkpoint, weights_only=True)) == {"model", "optimiser", "schedule", "history", "best"}
+    parts = {"run", "model", "optimiser", "schedule", "history", "best", "sha256"}
+    assert set(torch.load(checkpoint, weights_only=True)) == parts
+
+
+def change(**parts):
+    """A function that writes a checkpoint anew, with some parts changed, and the checksum that fits."""
+
+    def write(path):
+        saved = {k: v for k, v in torch.load(path, weights_only=True).items() if k != "sha256"}
+        files.write({k: v for k, v in (saved | parts).items() if v is not None}, path)
+
+    return write
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def flip(path):
+    data, weight = bytearray(path.read_bytes()), torch.load(path, weights_only=True)["model"]["fc.weight"]
+    data[data.index(weight.numpy().tobytes())] ^= 1
+    path.write_bytes(data)
+
+
+GROUPS = train.sgd(toy.Network(), toy.run().optimisation).state_dict()["param_groups"]
+MOMENTA = {"state": {0: {"momentum_buffer": torch.zeros(3)}}, "param_groups": GROUPS}
+WEIGHTS = {"fc.weight": torch.zeros(4, 48), "fc.bias": torch.zeros(4)}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_text("<html>"),
+        cut,
+        flip,
+        change(history=None),
+        change(run="0" * 12),
+        change(model=WEIGHTS | {"fc.weight": torch.zeros(5, 48)}),
+        change(model=WEIGHTS | {"fc.weight": torch.full((4, 48), torch.nan)}),
+        change(model={}),
+        change(model=3),
+        change(optimiser={"state": {}}),
+        change(optimiser=MOMENTA),
+        change(schedule={}),
+        change(schedule=[]),
+        change(history=3),
+        change(history=[{"epoch": 2}]),
+        change(best={"val_loss": 1.0, "model": {}}),
+        change(best=None),
+        lambda path: torch.save({"model": WEIGHTS}, path),
+    ],
+)
+def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_again(checkpoint, damage, capsys):
+    """It ends with the bits of a run that was never stopped, whatever the damaged file had put into the network."""
+    run, validation = toy.run(epochs=4, select="best"), toy.Clips(8, "val", seed=7)
+
+    def once(seed, epochs=4, say=lambda line: None):
+        model = toy.Network(seed=seed)
+        history = fit(run, model, checkpoint, toy.Clips(20), validation, say=say)
+        return history, model.state_dict()
+
+    whole = once(seed=0)
+    checkpoint.unlink()
+
+    def kill(line):
+        if "epoch 3," in line:
+            raise Killed
+
+    with pytest.raises(Killed):
+        once(seed=0, say=kill)
+    damage(checkpoint)
+    broken, said = checkpoint.read_bytes(), []
+    again = once(seed=0, say=said.append)
+    aside = checkpoint.with_name("checkpoint.damaged.pt")
+    assert aside.read_bytes() == broken
+    assert said[0] == capsys.readouterr().err.strip()
+    assert said[0].startswith(f"{run.id}: starts again, and its checkpoint is set aside as {aside}: {checkpoint}")
+    assert "weights_only" not in said[0]
+    assert "\n" not in said[0]
+    assert again[0] == whole[0]
+    assert all(torch.equal(value, whole[1][name]) for name, value in again[1].items())
+
+
+def test_a_disk_that_takes_no_checkpoint_is_one_error(checkpoint, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.Path, "write_bytes", full)
+    with pytest.raises((ReproError, OSError), match="No space left on device"):
+        fit(toy.run(), toy.Network(), checkpoint)
 
 
 def test_a_loss_that_is_not_finite_names_run_epoch_and_step(checkpoint):

@@ -12,7 +12,8 @@ from torch import nn
 
 from repro.errors import ReproError
 from repro.models import build
-from repro.models.tools.checkpoints import cross_modality, load_public, load_weights, read_weights, save_weights
+from repro.models.tools import files
+from repro.models.tools.checkpoints import FORMAT, cross_modality, load_public, load_weights, read_weights, save_weights
 
 ARGUMENTS = {"depths": (1, 1, 1, 1), "width": 8, "cardinality": 4, "stem_kernel": (3, 5, 5)}
 
@@ -163,6 +164,47 @@ def test_tensors_that_do_not_fit_are_named(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "conv1.weight",
+            torch.full((8, 3, 3, 5, 5), torch.nan),
+            r"conv1.weight \(torch.float32\) has values that are not",
+        ),
+        ("bn1.running_var", torch.full((8,), torch.inf), "bn1.running_var .* not finite or of another kind; delete it"),
+        ("bn1.weight", torch.ones(8, dtype=torch.int64), r"bn1.weight \(torch.int64\) has values .* of another kind"),
+        ("bn1.weight", torch.ones(8, dtype=torch.complex64), r"bn1.weight \(torch.complex64\) has values"),
+        ("bn1.weight", torch.tensor(1.0), r"bn1.weight is \(\), but \(8,\)"),
+        ("bn1.weight", [1.0] * 8, "no state_dict of tensors"),
+        (7, torch.ones(8), "no state_dict of tensors"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_tensors_without_sound_values_are_one_error(tmp_path, name, value, message):
+    state = {**network().state_dict(), name: value}
+    refused(publish(tmp_path / "a.pth", network(), state_dict=state), network(seed=1), message)
+    if isinstance(name, str) and isinstance(value, torch.Tensor):  # as if a run had ended so, checksum included
+        own = tmp_path / "w.pt"
+        content = {"format": FORMAT, "labels": ["a"] * 400, "meta": {}, "state_dict": state}
+        files.write(content, own)
+        refused(own, network(seed=1), message, load_weights, ["a"] * 400)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"arch": torch.ones(2)}, {"arch": 3}, {"state_dict": 3}, {"state_dict": [torch.ones(2)]}], ids=str
+)
+def test_odd_entries_are_one_error(tmp_path, changes):
+    refused(publish(tmp_path / "a.pth", network(), **changes), network(), "holds a|no state_dict of tensors")
+
+
+def test_an_odd_stem_is_one_error(tmp_path):
+    file = public_inception(tmp_path / "a.pth", inception(), "imagenet")
+    for value in (torch.ones(4), torch.ones(4, 3, 7, 7, dtype=torch.int64)):
+        torch.save({**torch.load(file, weights_only=True), "conv1_7x7_s2.weight": value}, file)
+        refused(file, inception(in_channels=10), "conv1_7x7_s2.weight")
+
+
 # -- BN-Inception, for TSN and T-STAM
 
 INCEPTION = {"width": 4, "blocks": ("3a", "3c", "5b"), "stem_pools": 0}
@@ -300,7 +342,31 @@ def test_own_checkpoint_of_other_classes_is_refused(tmp_path):
     refused(path, model, "class 0 is 'clap' there, 'wave' here", load_weights, ["wave", "clap", "jump"])
     refused(path, model, r"\(3, here 2: one list continues", load_weights, ["clap", "wave"])
     refused(path, network(num_classes=3, width=16), "conv1.weight is", load_weights, LABELS)
-    refused(publish(tmp_path / "public.pth", network()), model, "no checkpoint of this project", load_weights, LABELS)
+    public = publish(tmp_path / "public.pth", network())
+    refused(public, model, "no checkpoint of this version of the project; delete it", load_weights, LABELS)
+
+
+def test_every_missing_part_of_a_network_of_ours_is_one_error(tmp_path):
+    path, model = tmp_path / "w.pt", network(num_classes=3)
+    save_weights(path, model, LABELS, {})
+    whole = {k: v for k, v in torch.load(path, weights_only=True).items() if k != files.CHECKSUM}
+    for name in whole:
+        files.write({k: v for k, v in whole.items() if k != name}, path)
+        refused(path, model, "no checkpoint of this version of the project", load_weights, LABELS)
+    torch.save(whole, path)  # as earlier versions wrote it
+    refused(path, model, "no checkpoint of this version of the project; delete it", load_weights, LABELS)
+
+
+def test_a_changed_weight_of_ours_is_noticed(tmp_path):
+    path, model = tmp_path / "w.pt", network(num_classes=3)
+    save_weights(path, model, LABELS, {})
+    data = bytearray(path.read_bytes())
+    place = data.find(model.fc.weight.detach().numpy().tobytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    refused(path, model, r"is damaged: .*data/\d+ in it does not have its checksum; delete it", load_weights, LABELS)
+    refused(path, model, "is damaged", load_public)  # as the start of another run
+    assert place > 0
 
 
 def test_a_failed_save_keeps_the_old_file(tmp_path):

@@ -17,7 +17,8 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from scipy.special import stdtrit
 
-from repro import paths, records
+from repro import damaged, machine, paths, records
+from repro.checked import complaint
 from repro.errors import ReproError
 from repro.records import Record
 
@@ -31,7 +32,7 @@ class Again:
 
     row: the first "table:label" that has the run, or empty. committed, again: its test top-1 in [0, 1].
     interval: of the other seeds, at `level`, or None with fewer than `FEWEST` of them; seeds: how many they are.
-    equal: whether the records agree in all but their provenance. The processors are `records.machine_of`'s words.
+    equal: whether the records agree in all but their provenance. The processors are `machine.in_words`'s words.
     date, commit: of the run made again.
     """
 
@@ -112,8 +113,8 @@ def _one(made: Record, before: Record, spread: Sequence[float], level: float, ro
         level=level,
         seeds=len(spread),
         equal=records.equal(made, before),
-        processor_committed=records.machine_of(before.provenance),
-        processor_again=records.machine_of(made.provenance),
+        processor_committed=machine.in_words(before.provenance),
+        processor_again=machine.in_words(made.provenance),
         date=made.provenance["date"][:10],
         commit=made.provenance["git"]["commit"],
     )
@@ -174,12 +175,12 @@ def read(path: Path) -> list[Again]:
     """The runs of a file that `add` wrote; another file is one error."""
     try:
         return STORED.validate_json(path.read_bytes())
-    except ValidationError as error:
-        why = error.errors()[0]["msg"]
+    except (ValidationError, OSError) as error:
+        why = complaint(error) if isinstance(error, ValidationError) else error
         raise ReproError(f"{path}: not a list of runs made again ({why}); delete it and make them again") from None
 
 
 def everything(profile: str) -> list[Again]:
     """All runs of a profile that were made again and kept with the results, file by file."""
     folder = paths.out() / "results" / profile / "again"
-    return [each for path in sorted(folder.glob("*.json")) for each in read(path)]
+    return [each for path in sorted(folder.glob("*.json")) for each in damaged.read(read, path) or ()]

@@ -13,10 +13,10 @@ from repro import paths
 from repro.data.flow import methods as flow
 from repro.evidence.results import Line, Result
 from repro.evidence.statistics import Outcome, Verdict
+from repro.machine import processor
 from repro.models.resnext3d import resnext3d
 from repro.models.tools import cost
 from repro.models.tools import inference as fast
-from repro.records import processor
 
 COMMAND = "python -m repro run efficiency"
 HARDLY = 0.05  # our reading of "hardly more"

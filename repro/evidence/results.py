@@ -13,7 +13,8 @@ from pathlib import Path
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from repro import paths, records
+from repro import damaged, paths, records
+from repro.checked import complaint
 from repro.config import Run
 from repro.errors import ReproError
 from repro.evidence.statistics import Outcome, Verdict
@@ -78,14 +79,15 @@ def save(result: Result, parameters: Parameters, runs: Sequence[Run] = ()) -> Re
         with paths.atomic(results / parameters.name / f"{result.name}.{ending}") as part:
             part.write_text(text, encoding="utf-8")
     for each in with_needs(runs):
-        if records.path_here(each.id).exists():
-            _keep(records.get(each), results / "records" / f"{each.id}.json")
+        if (made := records.here(each)) is not None:
+            _keep(made, results / "records" / f"{each.id}.json")
     return result
 
 
 def _keep(record: Record, target: Path) -> None:
     """Writes a record, unless it is there already: made again with equal numbers, it keeps its first provenance."""
-    if not (target.exists() and records.equal(records.read(target), record)):
+    before = damaged.read(records.read, target) if target.exists() else None
+    if before is None or not records.equal(before, record):
         records.write(record, target)
 
 
@@ -111,10 +113,9 @@ def _texts(result: Result) -> dict[str, str]:
 def read(path: Path) -> Result:
     """A result that `save` wrote; another file is one error."""
     try:
-        return STORED.validate_python(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:  # not text, not JSON, or not these fields
-        first = error.errors()[0] if isinstance(error, ValidationError) else None
-        why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else error
+        return STORED.validate_json(path.read_bytes())
+    except (ValidationError, OSError) as error:
+        why = complaint(error) if isinstance(error, ValidationError) else error
         raise ReproError(
             f"{path}: not a table that repro wrote ({why}); delete it and run its notebook again"
         ) from None
@@ -123,7 +124,8 @@ def read(path: Path) -> Result:
 def committed(name: str, parameters: Parameters) -> Result | None:
     """A table that was saved before: in the output folder, else with the project, else None."""
     folders = (folder / parameters.profile / parameters.name for folder in (paths.out() / "results", paths.committed()))
-    return next((read(path) for folder in folders if (path := folder / f"{name}.json").exists()), None)
+    found = (damaged.read(read, path) for folder in folders if (path := folder / f"{name}.json").exists())
+    return next(filter(None, found), None)
 
 
 def markdown(frame: pd.DataFrame) -> str:

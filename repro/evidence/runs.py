@@ -19,7 +19,7 @@ def load_results(profile: str = "small") -> tuple[pd.DataFrame, dict[str, np.nda
     [0, 1] ("metrics.video_top1"), the end of its history ("history.loss"), and where it comes from ("provenance.date";
     "origin": "here" or "committed"); "clips" is the id of its catalog, "test_videos" their number N. Fields that a run does
     not have are missing values. And {id: (N, K) float16}, the log-probabilities of its N test videos for K classes.
-    ReproError for an unknown profile.
+    A damaged record is named on stderr and left out. ReproError for an unknown profile.
     """
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)

@@ -4,17 +4,17 @@ A measurement is looked for twice, as a run's record is: on this machine (data/m
 project (results/<profile>/maps/).
 """
 
-import base64
 import hashlib
 import json
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
-from repro import paths, records
+from repro import damaged, packed, paths, records
+from repro.checked import complaint
 from repro.config import Run
 from repro.errors import ReproError
 
@@ -35,6 +35,9 @@ class Measured:
     usual: np.ndarray  # (S, N) float
     chance: np.ndarray  # (S, N) float
     right: np.ndarray  # (S, N) bool
+
+
+NAMES = tuple(field.name for field in fields(Measured))
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,22 @@ class Overlap:
         return key(self.runs, self.map, self.step)
 
 
+@dataclass(frozen=True)
+class Stored:
+    """The fields of a measurement's file; each array is in millionths, NaN as -1."""
+
+    id: str
+    runs: tuple[str, ...]
+    map: str
+    step: int
+    trained: dict[str, packed.Numbers]
+    untrained: dict[str, packed.Numbers]
+    provenance: dict
+
+
+FILE = TypeAdapter(Stored)
+
+
 def key(runs: Sequence[str], name: str, step: int) -> str:
     """The id of the measurement of a map of some runs, given by their ids, over every `step`-th test clip."""
     text = json.dumps([list(runs), name, step], separators=(",", ":"))
@@ -78,7 +97,7 @@ def find(runs: Sequence[Run], name: str, step: int, fresh: bool = False) -> Over
     """The measurement of a map of some runs: made on this machine, else (unless `fresh`) committed, else None."""
     id = key([run.id for run in runs], name, step)
     places = [path_here(id)] if fresh else [path_here(id), path_committed(runs[0].profile, id)]
-    return next((read(path) for path in places if path.exists()), None)
+    return next(filter(None, (damaged.read(read, path) for path in places if path.exists())), None)
 
 
 def origin(found: Iterable[Overlap]) -> str:
@@ -94,42 +113,40 @@ def commit(found: Iterable[Overlap], profile: str) -> None:
 
 def write(overlap: Overlap, path: Path) -> None:
     """Writes a measurement, atomically."""
-    plain = {
+    fields = {
         "id": overlap.id, "runs": list(overlap.runs), "map": overlap.map, "step": overlap.step,
-        "trained": _packed(overlap.trained), "untrained": _packed(overlap.untrained), "provenance": overlap.provenance,
+        "trained": _pack(overlap.trained), "untrained": _pack(overlap.untrained), "provenance": overlap.provenance,
     }  # fmt: skip
-    records.write_fields(plain, path)
+    packed.write(fields, path)
 
 
 def read(path: Path) -> Overlap:
     """Reads a measurement; ReproError for a file that is none, or that holds another measurement than its name says."""
     try:
-        plain = json.loads(path.read_text())
-        trained, untrained = (Measured(**_unpacked(plain[k])) for k in ("trained", "untrained"))
-        found = Overlap(
-            tuple(plain["runs"]), plain["map"], plain["step"], trained, untrained, plain["provenance"]
-        )  # fmt: skip
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
-        raise ReproError(f"{path}: not a measurement of maps ({error}); delete it and measure again") from None
+        stored = FILE.validate_python(packed.read(path))
+        measured = _unpack(stored.trained), _unpack(stored.untrained)
+        found = Overlap(stored.runs, stored.map, stored.step, *measured, stored.provenance)
+    except (ValueError, OSError) as error:
+        why = complaint(error) if isinstance(error, ValidationError) else error
+        raise ReproError(f"{path}: not a measurement of maps ({why}); delete it and measure again") from None
     if found.id != path.stem:
         raise ReproError(f"{path}: holds measurement {found.id} of other runs or maps; delete it and measure again")
     return found
 
 
-def _packed(measured: Measured) -> dict:
-    """Each array as base64 of its zlib-compressed millionths, int32; NaN is -1."""
+def _pack(measured: Measured) -> dict:
     out = {}
-    for name in (field.name for field in fields(Measured)):
+    for name in NAMES:
         values = getattr(measured, name).astype(float)
-        millionths = np.where(np.isnan(values), -1, np.round(values * 10**DIGITS)).astype("<i4")
-        data = base64.b64encode(zlib.compress(millionths.tobytes(), 9)).decode()
-        out[name] = {"shape": list(values.shape), "millionths": data}
+        out[name] = packed.pack_numbers(np.where(np.isnan(values), -1, np.round(values * 10**DIGITS)))
     return out
 
 
-def _unpacked(stored: dict) -> dict[str, np.ndarray]:
-    arrays = {}
-    for name, each in stored.items():
-        millionths = np.frombuffer(zlib.decompress(base64.b64decode(each["millionths"])), "<i4").reshape(each["shape"])
-        arrays[name] = np.where(millionths < 0, np.nan, millionths / 10**DIGITS)
-    return arrays | {"right": arrays["right"] == 1}
+def _unpack(stored: dict[str, packed.Numbers]) -> Measured:
+    arrays = {name: packed.unpack_numbers(each) / 10**DIGITS for name, each in stored.items()}
+    if arrays.keys() != set(NAMES) or len({array.shape for array in arrays.values()}) != 1:
+        raise ValueError("not the four shares of the same clips")
+    if any(array.max(initial=0) > 1 for array in arrays.values()):
+        raise ValueError("shares above 1")
+    shares = {name: np.where(array < 0, np.nan, array) for name, array in arrays.items()}
+    return Measured(**shares | {"right": shares["right"] == 1})

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from repro import networks, records
+from repro import machine, networks
 from repro.config import CrossEntropy, Data, Optimisation, Run
 from repro.data import catalog, transforms
 from repro.data.clips import ClipDataset, collate
@@ -126,7 +126,7 @@ def _measured(
     parallel = joblib.Parallel(n_jobs=parameters.jobs if device == "cpu" else 1)
     each = parallel(joblib.delayed(measure)(work[k], maps_of, k[1], device, step) for k in work)
     found = dict(zip(work, each, strict=True))
-    provenance = records.environment(device)
+    provenance = machine.environment(device)
     result = []
     for own in systems.values():
         trained = joined(own, [found[run.id, False] for run in own])

@@ -1,11 +1,10 @@
 """The page that a reader opens first, drawn from results/ and figures/ alone, and what the runs of a notebook cost."""
 
-import json
 from pathlib import Path
 
 from repro import notebooks, paths, records
-from repro.config import PROFILES, Run
-from repro.errors import ReproError, unknown
+from repro.config import PROFILES
+from repro.errors import unknown
 from repro.papers.table import with_needs
 from repro.parameters import Parameters
 
@@ -45,17 +44,6 @@ def cost(*names: str) -> str:
     planned = with_needs(run for table in tables for run in table.runs())
     if not planned:
         return "no runs"
-    seconds = [each for each in map(_seconds, planned) if each is not None]
+    seconds = [each for each in map(records.seconds, planned) if each is not None]
     missing = f", {len(planned) - len(seconds)} without a record" if len(seconds) < len(planned) else ""
     return f"{len(planned)} runs{missing}; {sum(seconds) / 60:.1f} minutes of one processor core"
-
-
-def _seconds(run: Run) -> float | None:
-    """What a run took, or None without a record. Its scores, the larger part of the file, are not decoded."""
-    path = records.path_of(run)
-    if path is None:
-        return None
-    try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["provenance"]["seconds"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ReproError(f"{path}: not a record ({error}); delete it and execute the run again") from None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from repro import paths
+from repro import damaged, paths
 from repro.config import DATASETS
 from repro.errors import ReproError, Unavailable
 from repro.evidence import results
@@ -51,10 +51,11 @@ class Table:
 def tables(profile: str) -> list[Table]:
     """All tables of a profile in the order of the notebooks, the embedded data set's before the same table of others.
 
-    Raises a ReproError that names the file where one is damaged or not ours.
+    A file that is damaged or not ours is left out, and named (`repro.damaged`).
     """
-    files = (paths.out() / "results" / profile).glob("*/*.json")
-    found = [_table(file, profile) for file in files if file.parent.name not in NO_TABLES]
+    files = sorted((paths.out() / "results" / profile).glob("*/*.json"))
+    read = (damaged.read(_table, file) for file in files if file.parent.name not in NO_TABLES)
+    found = [table for table in read if table is not None]
     order = {name: place for place, name in enumerate(NOTEBOOKS)}
 
     def place(table: Table) -> tuple:
@@ -64,14 +65,14 @@ def tables(profile: str) -> list[Table]:
     return sorted(found, key=place)
 
 
-def _table(file: Path, profile: str) -> Table:
+def _table(file: Path) -> Table:
     result = results.read(file)
     if result.name != file.stem or result.paper not in TITLES:
         raise ReproError(
             f"{file}: not a table of this project (name {result.name!r}, paper {result.paper!r}); "
             "delete it and run its notebook again"
         )
-    return Table(profile, file.parent.name, result)
+    return Table(file.parent.parent.name, file.parent.name, result)
 
 
 def verdicts(found: Sequence[Table]) -> list[tuple[Table, Line]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from repro import paths
+from repro import damaged, paths
 from repro.errors import ReproError
 from repro.report.links import link
 
@@ -39,8 +39,10 @@ class Figure:
 
 def figures(profiles: Iterable[str], folder: Path) -> list[Figure]:
     """All figures of some profiles, by data set and name, for a page in `folder`."""
-    found = (paths.out() / "figures" / profile for profile in profiles)
-    return [_figure(file, folder) for each in found for file in sorted(each.glob("*/[!.]*.png"))]
+    places = (paths.out() / "figures" / profile for profile in profiles)
+    files = (file for place in places for file in sorted(place.glob("*/[!.]*.png")))
+    found = (damaged.read(lambda file: _figure(file, folder), file) for file in files)
+    return [figure for figure in found if figure is not None]
 
 
 def _figure(file: Path, folder: Path) -> Figure:

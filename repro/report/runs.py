@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro import paths, records
-from repro.errors import ReproError
+from repro import damaged, paths, records
 from repro.evidence.runs import flat
+from repro.records import Record
 from repro.report import grid
 from repro.report.evidence import Table
 from repro.report.grid import Grid
@@ -39,14 +39,18 @@ class Runs:
 
 
 def of_table(table: Table, folder: Path) -> Runs | None:
-    """The runs that a table's lines name, linked to their records from a page in `folder`; None where they name none."""
+    """The runs that a table's lines name, linked to their records from a page in `folder`; None without any record."""
     labels: dict[str, dict[str, None]] = {}  # of the lines, by run
     for line in table.result.lines:
         for run in line.runs:
-            labels.setdefault(run, {})[next(iter(line.cells.values()))] = None
+            labels.setdefault(run, {})[next(iter(line.cells.values()), "")] = None
     if not labels:
         return None
-    found = {run: _read(file_of(table.profile, run), run) for run in labels}
+    files = {run: file_of(table.profile, run) for run in labels}
+    read = {run: damaged.read(records.read, file) for run, file in files.items()}
+    found = {run: _recorded(files[run], record) for run, record in read.items() if record is not None}
+    if not found:
+        return None
     names = dict.fromkeys(name for each in found.values() for name in each.config)
     first = next(iter(found.values()))
     differing = [
@@ -73,23 +77,17 @@ def file_of(profile: str, run: str) -> Path:
     return beside if beside.exists() else records.path_committed(profile, run)
 
 
-def _read(file: Path, run: str) -> Recorded:
-    record = records.read(file)
-    try:
-        if record.id != run:
-            raise ValueError(f"it is the record of {record.id}")
-        made, seconds = record.provenance, float(record.provenance["seconds"])
-        facts = {
-            "top-1 %": round(100 * record.metrics["video_top1"], 1),
-            "seconds": round(seconds, 1),
-            "machine": f"{made['machine']['processor']}, {made['machine']['device']}",
-            "commit": made["git"]["commit"][:9] + (" with changes" if made["git"]["dirty"] is True else ""),
-            "clips left out": _left_out(record.excluded),
-        }
-        software = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
-        return Recorded(file, dict(flat(record.config)), facts, seconds, software)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ReproError(f"{file}: not a record of this run ({error}); delete it and execute the run again") from None
+def _recorded(file: Path, record: Record) -> Recorded:
+    made = record.provenance
+    facts = {
+        "top-1 %": round(100 * record.metrics["video_top1"], 1),
+        "seconds": round(made["seconds"], 1),
+        "machine": f"{made['machine']['processor']}, {made['machine']['device']}",
+        "commit": made["git"]["commit"][:9] + (" with changes" if made["git"]["dirty"] is True else ""),
+        "clips left out": _left_out(record.excluded),
+    }
+    software = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+    return Recorded(file, dict(flat(record.config)), facts, made["seconds"], software)
 
 
 def _left_out(clips: Collection[str]) -> str:

@@ -1,23 +1,16 @@
-"""Checkpoints: public ones, and our own, which contain their list of classes.
+"""Checkpoints: public ones, and our own, which contain their list of classes. A load that fails changes nothing."""
 
-Files are read with `weights_only=True`, which refuses a file that would run code. A load that fails changes nothing.
-"""
-
-import pickle
-import tarfile
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from repro.errors import ReproError
 from repro.models.layers.excitation import ChannelExcitation, SqueezeExcitation
-from repro.paths import atomic, is_lfs_pointer
+from repro.models.tools import files
 
 FORMAT = "repro weights 1"
 
@@ -91,11 +84,12 @@ def load_public(model: nn.Module, path: str | Path, head: bool = True) -> Report
 
 
 def _public_state(path: Path, arch: str) -> dict[str, Tensor]:
-    content = _read(path)
+    content = files.read(path)
     state = content.get("state_dict", content)
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    named = isinstance(state, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
+    if not named:
         raise ReproError(f"{path} has no state_dict of tensors; give one of the public checkpoints")
-    if content.get("arch", arch) != arch:
+    if str(content.get("arch", arch)) != arch:
         raise ReproError(f"{path} holds a {content['arch']!r}, but this network is a {arch!r}; choose another")
     return state
 
@@ -115,10 +109,17 @@ def _fit_stem(model: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor]
     """The file's tensors, the first 2-D convolution adapted to this network's input channels, and what was done, in words."""
     name = next((f"{n}.weight" for n, m in model.named_modules() if isinstance(m, nn.Conv2d)), "")
     channels = own[name].shape[1] if name else 3
-    if name not in state or channels == 3 or state[name].shape[1] != 3:
+    kernel = state.get(name)
+    if (
+        channels == 3
+        or kernel is None
+        or kernel.shape[1:2] != (3,)
+        or kernel.dim() != 4
+        or not kernel.is_floating_point()
+    ):
         return state, ""
     said = f"stem by cross-modality: mean over the file's 3 input channels, repeated for {channels}"
-    return state | {name: cross_modality(state[name], channels)}, said
+    return state | {name: cross_modality(kernel, channels)}, said
 
 
 def _under_own_names(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -141,16 +142,14 @@ def _plain(name: str) -> str:
 
 
 def save_weights(path: str | Path, model: nn.Module, labels: Sequence[str], meta: dict[str, Any]) -> None:
-    """Writes a network's tensors, its class names in the order of its outputs, and plain values; atomically."""
-    path = Path(path)
+    """Writes a network's tensors, its class names in the order of its outputs, and plain values, with a checksum; atomically."""
     content = {
         "format": FORMAT,
         "labels": list(labels),
         "meta": meta,
         "state_dict": {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()},
     }
-    with atomic(path) as part:
-        torch.save(content, part)
+    files.write(content, Path(path))
 
 
 def load_weights(path: str | Path, model: nn.Module, labels: Sequence[str]) -> dict[str, Any]:
@@ -170,7 +169,7 @@ def load_weights(path: str | Path, model: nn.Module, labels: Sequence[str]) -> d
         raise ReproError(
             f"{path} was trained on other classes ({len(theirs)}, here {len(labels)}: {what}); use it with its own"
         )
-    _check_fit(path, model.state_dict(), content["state_dict"], optional=set())
+    _check_fit(path, model.state_dict(), content["state_dict"], set())
     model.load_state_dict(content["state_dict"])
     return content["meta"]
 
@@ -178,45 +177,10 @@ def load_weights(path: str | Path, model: nn.Module, labels: Sequence[str]) -> d
 def read_weights(path: str | Path) -> dict[str, Any]:
     """What `save_weights` wrote: labels, meta, state_dict. Raises ReproError for any other file."""
     path = Path(path)
-    content = _read(path)
-    if content.get("format") != FORMAT:
-        raise ReproError(f"{path} is no checkpoint of this project (format {content.get('format')!r})")
+    content = files.read(path)
+    if content.get("format") != FORMAT or not {"labels", "meta", "state_dict", files.CHECKSUM} <= content.keys():
+        raise ReproError(f"{path} is no checkpoint of this version of the project; {files.REMEDY}")
     return content
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ReproError(f"no checkpoint at {path}; give the path of a file")
-    if is_lfs_pointer(path):
-        raise ReproError(
-            f"{path} is a pointer of Git LFS, not the checkpoint itself; run `git lfs pull` in its repository"
-        )
-    if tarfile.is_tarfile(path):
-        _refuse_tar(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol")  # of old files, which are read all the same
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # its own message advises to read the file unsafely
-        raise ReproError(f"{path} is not a checkpoint, or one that would run code when read: refused") from error
-    except Exception as error:  # torch.load documents no list of what it raises for damaged files
-        raise ReproError(f"{path} cannot be read as a checkpoint: damaged or cut short? fetch it again") from error
-    if not isinstance(content, dict):
-        raise ReproError(f"{path} holds a {type(content).__name__}, not a checkpoint: a dictionary with a state_dict")
-    return content
-
-
-def _refuse_tar(path: Path) -> NoReturn:
-    """The error for a tar: the first format of torch, or an archive."""
-    with tarfile.open(path) as tar:
-        inside = set(tar.getnames())
-    if not inside >= {"pickle", "storages", "tensors"}:
-        raise ReproError(f"{path} is a tar archive, not a checkpoint; unpack it and give the file in it")
-    raise ReproError(
-        f"{path} is in torch's first format, a tar, which cannot be read without running code from it. Take the newer "
-        "file of the same weights (torchvision's ResNet-50: resnet50-0676ba61.pth); or, if you trust this one, write it "
-        "anew: torch.save(torch.load(FILE, weights_only=False), NEW)"
-    )
 
 
 def _check_fit(path: Path, own: dict[str, Tensor], state: dict[str, Tensor], optional: set[str]) -> None:
@@ -231,3 +195,11 @@ def _check_fit(path: Path, own: dict[str, Tensor], state: dict[str, Tensor], opt
             hint = "; RGB networks take 3 input channels, flow networks 2" if name == "conv1.weight" else ""
             wanted = tuple(own[name].shape)
             raise ReproError(f"{path}: {name} is {tuple(value.shape)}, but {wanted} in this network{hint}")
+        if (
+            value.is_floating_point() != own[name].is_floating_point()
+            or value.is_complex()
+            or not value.isfinite().all()
+        ):
+            raise ReproError(
+                f"{path}: {name} ({value.dtype}) has values that are not finite or of another kind; {files.REMEDY}"
+            )
