@@ -65,14 +65,14 @@ def test_bars_share_their_scale_and_start_at_zero():
 
 
 def test_white_is_zero_in_every_matrix():
-    panels = {"band": torch.tensor([[0.0, 2.0], [1.0, 0.0]]), "signed": [[-3.0, 1.0], [0.0, -0.001]]}
+    panels = {"band": torch.tensor([[0.0, 2.0], [1.0, 0.0]]), "signed": [[3.0, -1.0], [0.0, -0.001]]}
     figure = ideas.matrices(panels, "gate", "mean", (("a", "b"), ()), numbers=".2f")
     assert [axes.images[0].get_clim() for axes in figure.axes] == [(0, 2), (-3, 3)]
     for axes in figure.axes:
         image = axes.images[0]
         assert np.asarray(image.cmap(image.norm(0.0)))[:3].min() > 0.95
         assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
-    assert [text.get_text() for text in figure.axes[1].texts] == ["-3.00", "1.00", "0.00", "0.00"]
+    assert [text.get_text() for text in figure.axes[1].texts] == ["3.00", "-1.00", "0.00", "0.00"]
 
 
 def test_curves_show_each_repeat_and_the_mean():
