@@ -48,8 +48,9 @@ def test_the_direction_of_time_is_rebuilt(home):
 @pytest.mark.parametrize(("plan", "source"), [(imrs.table4, "weizmann"), (tstam.fusion_weights, "weizmann")])
 def test_a_folder_s_table_is_rebuilt_without_the_folder(home, plan, source):
     frame, _ = repro.load_results("small")
-    (group,) = set(frame.loc[frame["data.source"] == source, "data.group"])
-    parameters = Parameters(dataset="folder", data_root=source, group=group)
+    of_folder = frame[frame["data.source"] == source]
+    (group,), seeds = set(of_folder["data.group"]), sorted(set(of_folder["seed"]))
+    parameters = Parameters(dataset="folder", data_root=source, group=group, seeds=seeds)
     result = tables.build(plan(parameters), parameters)
     results.save(result, parameters)
     same(home, f"folder-{source}/{result.name}")

@@ -328,7 +328,8 @@ def test_folders_tables_have_their_committed_records(home):
     frame, _ = committed_results(home)
     folders = frame[frame["data.dataset"] == "folder"]
     for source, group in set(zip(folders["data.source"], folders["data.group"], strict=True)):
-        parameters = Parameters(dataset="folder", data_root=f"/elsewhere/{source}", group=group)
+        seeds = sorted(set(folders.loc[folders["data.source"] == source, "seed"]))
+        parameters = Parameters(dataset="folder", data_root=f"/elsewhere/{source}", group=group, seeds=seeds)
         tables = [plan for notebook in notebooks.NOTEBOOKS.values() for plan in notebook.tables]
         whole = [
             t for t in map(lambda plan: planned(plan, parameters), tables) if t and all(map(records.find, t.runs()))

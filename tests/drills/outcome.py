@@ -1,22 +1,26 @@
 """What came of an attempt to break something, and a count of it by kind."""
 
+import hashlib
+import multiprocessing
 import os
+import pickle
 import resource
-import signal
-import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from enum import StrEnum
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from repro.errors import ReproError
 
-MEMORY = 3 * 2**30  # bytes of address space that a reader may take beyond what this process has
-SECONDS = 30
+MEMORY = 3 * 2**30  # bytes of address space that an attempt may take beyond what its process has at its start
+SECONDS = 60
+SERVER = multiprocessing.get_context("forkserver")  # its processes have no threads of ours, and start in milliseconds
+SERVER.set_forkserver_preload(["drills.files"])
 
 
 class Outcome(StrEnum):
@@ -62,38 +66,34 @@ class Tally:
         return "\n".join([*lines, *self.details])
 
 
-def attempt(act: Callable[[], Any], expected: Any = None) -> tuple[Outcome, str]:
-    """Calls `act` in a forked process with bounded memory and time.
+def attempt(act: Callable[..., Any], *arguments: Any) -> tuple[Outcome, str]:
+    """Calls a function in a process with bounded memory and time.
 
-    expected: what it must return to be HEALED; another value is WRONG. None: any value is ACCEPTED.
+    ACCEPTED comes with a digest of what it returned, CLEAR and TRACEBACK with the error.
     """
-    with tempfile.TemporaryFile("w+") as said:
-        child = os.fork()
-        if child == 0:
-            os._exit(_act(act, expected, said))
-        _, status = os.waitpid(child, 0)
-        said.seek(0)
-        text = said.read()
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        return (Outcome.HANG, text) if number == signal.SIGALRM else (Outcome.TRACEBACK, f"signal {number} {text}")
-    return list(Outcome)[os.WEXITSTATUS(status)], text
+    ours, theirs = SERVER.Pipe(duplex=False)
+    process = SERVER.Process(target=_act, args=(theirs, act, arguments))
+    process.start()
+    theirs.close()
+    try:
+        answered = ours.poll(SECONDS)
+        found = ours.recv() if answered else (Outcome.HANG, f"no answer within {SECONDS} s")
+    except EOFError:
+        process.join()
+        found = Outcome.TRACEBACK, f"the process ended with code {process.exitcode}"
+    process.kill()
+    process.join()
+    return found
 
 
-def _act(act: Callable[[], Any], expected: Any, said: Any) -> int:
-    """In the child: the index of the outcome, which is its exit code."""
+def _act(answer: Connection, act: Callable[..., Any], arguments: tuple) -> None:
     here = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (here + MEMORY, here + MEMORY))
-    signal.alarm(SECONDS)
     try:
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-            found = act()
-        outcome = Outcome.ACCEPTED if expected is None else Outcome.HEALED if found == expected else Outcome.WRONG
+            found = act(*arguments)
+        answer.send((Outcome.ACCEPTED, hashlib.sha256(pickle.dumps(found)).hexdigest()))
     except ReproError as error:
-        outcome = Outcome.CLEAR
-        print(error, file=said)
+        answer.send((Outcome.CLEAR, str(error)))
     except BaseException:
-        outcome = Outcome.TRACEBACK
-        print(traceback.format_exc(), file=said)
-    said.flush()
-    return list(Outcome).index(outcome)
+        answer.send((Outcome.TRACEBACK, traceback.format_exc()))
