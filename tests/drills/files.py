@@ -42,23 +42,30 @@ class Target:
 
 def damage_files(tally: Tally, rng: random.Random, home: Path, attempts: int, until: float) -> None:
     """Damages the targets in turn, `attempts` times or until the clock says so, and counts what came of it."""
-    said = outcome.attempt(_make, home)
-    names = list(_targets(home))
-    whole = {name: outcome.attempt(_act, home, name) for name in names}
+    made = outcome.attempt(_make, home)
+    targets = _targets(home)
+    whole = {name: _tried(home, name, target.path) for name, target in targets.items()}
     if wrong := {name: text for name, (found, text) in whole.items() if found is not Outcome.ACCEPTED}:
-        raise AssertionError(f"the whole files are not read: {said} {wrong}")
-    for name in itertools.islice(itertools.cycle(names), attempts):
+        raise AssertionError(f"the whole files are not read: {made} {wrong}")
+    for name in itertools.islice(itertools.cycle(targets), attempts):
         if time.monotonic() > until:
             return
-        target = _targets(home)[name]
-        before = {file: (file.read_bytes(), file.stat()) for file in target.path.parent.iterdir() if file.is_file()}
-        data, damage = mutated(before[target.path][0], rng)
-        target.path.write_bytes(data)
-        found, text = outcome.attempt(_act, home, name)
-        if found is Outcome.ACCEPTED and target.fixed:
+        path = targets[name].path
+        data, damage = mutated(path.read_bytes(), rng)
+        found, text = _tried(home, name, path, data)
+        if found is Outcome.ACCEPTED and targets[name].fixed:
             found = Outcome.HEALED if text == whole[name][1] else Outcome.WRONG
         tally.add(name, found, f"{damage}: {text}")
-        _restore(target.path.parent, before)
+
+
+def _tried(home: Path, name: str, path: Path, data: bytes | None = None) -> tuple[Outcome, str]:
+    """What comes of a target whose file holds `data`, or what it holds; its folder is as before afterwards."""
+    before = {file: (file.read_bytes(), file.stat()) for file in path.parent.iterdir() if file.is_file()}
+    if data is not None:
+        path.write_bytes(data)
+    found = outcome.attempt(_act, home, name)
+    _restore(path.parent, before)
+    return found
 
 
 def _restore(folder: Path, before: dict[Path, tuple[bytes, os.stat_result]]) -> None:

@@ -19,6 +19,9 @@ from repro.errors import ReproError
 
 MEMORY = 3 * 2**30  # bytes of address space that an attempt may take beyond what its process has at its start
 SECONDS = 60
+TESTS = Path(__file__).resolve().parents[1]
+# the server below finds what it imports in advance by this variable alone; a module it does not find it leaves out silently
+os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
 SERVER = multiprocessing.get_context("forkserver")  # its processes have no threads of ours, and start in milliseconds
 SERVER.set_forkserver_preload(["drills.files"])
 
