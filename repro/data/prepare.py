@@ -70,7 +70,8 @@ def prepare(
                 if outcome.error:
                     tqdm.write(f"failed: {outcome.error}", file=sys.stderr)
         except Unwritable as error:
-            raise Unwritable(f"{error}. {len(table) - len(work)} of {len(table)} clips were packed before") from None
+            ready = sum(outcome.kind in ("made", "there") for outcome in outcomes.values())
+            raise Unwritable(f"{error}. {ready} of {len(table)} clips are packed") from None
     made, there, failed = ([c for c in table["clip"] if outcomes[c].kind == kind] for kind in KINDS)
     errors = {clip: outcomes[clip].error for clip in failed}
     pairs = sum(outcome.pairs for outcome in outcomes.values())
