@@ -92,6 +92,7 @@ def test_prepare_killed_and_started_again_makes_only_what_is_missing(home):
     assert f"{len(done)} there already, 0 failed" in again.stdout
     assert all(path.stat().st_mtime_ns == when for path, when in done.items())
     assert len([p for p in target.rglob("*.clip") if not p.name.startswith(".")]) == 48
+    assert not list(target.rglob(".*"))  # what the kill left is swept
 
 
 @pytest.mark.slow
