@@ -55,8 +55,8 @@ def prepare(
     """
     _check_device(device, recipe)
     base = store.folder(dataset, root, recipe, paths.data())
-    with paths.writing(base / "any clip"):  # a folder that cannot be made is one error now, not one for each clip
-        pass
+    with paths.writing(base):  # what is wrong with the folder is one error now, not one for each clip
+        base.mkdir(exist_ok=True)
     outcomes, work = _looked_at(table, base, recipe)
     start = time.perf_counter()
     if work:  # the bar is for terminals only, so that a log does not fill with it
