@@ -23,7 +23,7 @@ LFS_POINTER = b"version https://git-lfs"
 OF_THE_FOLDER = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EIO,
 )  # fmt: skip
-HOST = f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+HOST = f"{zlib.crc32(os.fsencode(os.uname().nodename)):08x}"
 # A file that was not finished: ".<hash of the name>.<host>-<process>.part", or .avi; names of older versions have no host.
 PART = re.compile(r"\..+\.(?:(?P<host>[0-9a-f]{8})-)?(?P<process>[0-9]{1,9})\.(?:part|avi)")
 DAY = 86_400  # seconds

@@ -14,7 +14,8 @@ def write_video(path: Path, count: int = 6, size: tuple[int, int] = (64, 48), se
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, size)
     for i in range(count):
-        writer.write(texture[: size[1], 2 * i : 2 * i + size[0]])
+        left = 2 * min(i % 40, 40 - i % 40)  # forth and back
+        writer.write(texture[: size[1], left : left + size[0]])
     writer.release()
     return path
 

@@ -92,6 +92,7 @@ def test_prepare_killed_and_started_again_makes_only_what_is_missing(home):
     assert f"{len(done)} there already, 0 failed" in again.stdout
     assert all(path.stat().st_mtime_ns == when for path, when in done.items())
     assert len([p for p in target.rglob("*.clip") if not p.name.startswith(".")]) == 48
+    assert not list(target.rglob(".*"))  # what the kill left is swept
 
 
 @pytest.mark.slow
@@ -206,9 +207,8 @@ def test_what_goes_wrong_with_one_clip_costs_that_clip(home, monkeypatch, failur
     monkeypatch.setattr(store, "pack", pack)
     done = prepare(table, "folder", home / "videos", RECIPE, jobs=1)
     assert done.made == ("c/1", "c/2")
-    assert re.fullmatch(
-        rf".*c/0\.avi: cannot be packed \({type(failure).__name__}: .*\); give .* or leave it out", done.failed["c/0"]
-    )
+    words = rf".*c/0\.avi: cannot be packed \({type(failure).__name__}: .*\); give .* or leave it out"
+    assert re.fullmatch(words, done.failed["c/0"])
     assert not list(done.store.rglob(".*"))
 
 
@@ -222,7 +222,7 @@ def test_a_full_disk_ends_it_with_one_line(home, monkeypatch):
         packed_here.append(part)
 
     monkeypatch.setattr(store.untouched, "seal", refuse)
-    words = r"1.clip: cannot be written \(No space left on device; .*c\): free space.*0 of 3 clips were packed before"
+    words = r"1.clip: cannot be written \(No space left on device; .*c\): free space.*1 of 3 clips are packed"
     with pytest.raises(Unwritable, match=words):
         prepare(table, "folder", home / "videos", RECIPE, jobs=1)
     monkeypatch.undo()

@@ -1,6 +1,8 @@
 """Decoding: generated files whose frames carry their number, and the real clips, good and bad."""
 
+import errno
 import itertools
+import os
 
 import cv2
 import numpy as np
@@ -77,6 +79,38 @@ def test_a_pointer_of_git_lfs_says_what_it_is(tmp_path):
         path.write_text(text)
         with pytest.raises(ReproError, match=rf"{path}: a pointer of Git LFS, .*; run `git lfs pull`"):
             read(path if path.suffix == ".avi" else path.parent)
+
+
+def test_a_name_that_is_not_utf8_is_refused_before_any_decoder_sees_it(clip, tmp_path):
+    """OpenCV ends the process."""
+    (tmp_path / "plain").mkdir()
+    for place in (tmp_path / os.fsdecode(b"caf\xe9.avi"), tmp_path / os.fsdecode(b"d\xe9r") / "a.avi"):
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(clip.read_bytes())
+        with pytest.raises(ReproError, match=r"^b'.*\\xe9.*': not UTF-8, which OpenCV needs; rename") as error:
+            read(place)
+        str(error.value).encode()  # can be printed
+
+
+@pytest.mark.parametrize(
+    "name", ["concat:a.avi|b.avi", "http:x.avi", "a\nb.avi", "%03d.avi", "走る 🏃.avi", "a" * 251 + ".avi"]
+)
+def test_any_other_name_is_the_name_of_a_file(clip, tmp_path, name, monkeypatch):
+    (tmp_path / name).write_bytes(clip.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert len(read(name)) == 25
+
+
+def test_a_file_that_the_system_refuses_is_named(clip, tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(video, "is_lfs_pointer", refuse)
+    with pytest.raises(
+        ReproError, match=r"cannot be read \(Permission denied\); put the file back, make it readable, or"
+    ) as error:
+        read(clip)
+    assert str(clip) in str(error.value)
 
 
 @pytest.mark.parametrize(("kept", "whole"), [(1.0, True), (0.93, True), (0.85, False), (0.7, False)])

@@ -55,8 +55,8 @@ def prepare(
     """
     _check_device(device, recipe)
     base = store.folder(dataset, root, recipe, paths.data())
-    with paths.writing(base / "any clip"):  # a folder that cannot be made is one error now, not one for each clip
-        pass
+    with paths.writing(base):  # what is wrong with the folder is one error now, not one for each clip
+        base.mkdir(exist_ok=True)
     outcomes, work = _looked_at(table, base, recipe)
     start = time.perf_counter()
     if work:  # the bar is for terminals only, so that a log does not fill with it
@@ -70,7 +70,8 @@ def prepare(
                 if outcome.error:
                     tqdm.write(f"failed: {outcome.error}", file=sys.stderr)
         except Unwritable as error:
-            raise Unwritable(f"{error}. {len(table) - len(work)} of {len(table)} clips were packed before") from None
+            ready = sum(outcome.kind in ("made", "there") for outcome in outcomes.values())
+            raise Unwritable(f"{error}. {ready} of {len(table)} clips are packed") from None
     made, there, failed = ([c for c in table["clip"] if outcomes[c].kind == kind] for kind in KINDS)
     errors = {clip: outcomes[clip].error for clip in failed}
     pairs = sum(outcome.pairs for outcome in outcomes.values())
