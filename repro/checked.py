@@ -2,21 +2,50 @@
 
 import dataclasses
 import functools
+import os
 import typing
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 import pydantic
 import pydantic.dataclasses
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from repro.errors import ReproError, unknown
 
-Count = Annotated[int, Field(ge=1)]
+LONGEST = 200  # characters of a value in a message
+LONGEST_TEXT = 1000
+MOST = 10**6  # frames, pixels, epochs, clips: a number beyond is a slip, and would take all memory or time
+
+
+def _text(value: str) -> str:
+    """Text that a file, a table and a command line can hold."""
+    if "\0" in value or len(value) > LONGEST_TEXT or value.encode(errors="ignore").decode() != value:
+        raise PydanticCustomError(
+            "text", f"Input should be text of at most {LONGEST_TEXT} characters, in UTF-8, without NUL"
+        )
+    return value
+
+
+def _place(value: str) -> str:
+    """A path that a file system can have; whether it is there is not asked."""
+    name = max((len(os.fsencode(part)) for part in value.split(os.sep)), default=0)
+    if "\0" in value or name > 255 or len(os.fsencode(value)) > 4095:
+        raise PydanticCustomError(
+            "path", "Input should be a path: at most 255 bytes a name and 4095 in all, without NUL"
+        )
+    return value
+
+
+Count = Annotated[int, Field(ge=1, le=MOST)]
+CountOrZero = Annotated[int, Field(ge=0, le=MOST)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]  # torch takes 64 bits, of which a run makes a seed for each epoch
+Text = Annotated[str, AfterValidator(_text)]
+Place = Annotated[str, AfterValidator(_place)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 STRICT = pydantic.ConfigDict(strict=True, extra="forbid")  # no text for a number; an int may stand for a float
-LONGEST = 200  # characters of a value in a message
 T = TypeVar("T")
 
 
@@ -60,7 +89,8 @@ def _readable(cls: type, error: Any) -> ReproError:
     """pydantic's first complaint in the words of this project."""
     names = [f.name for f in dataclasses.fields(cls)]
     if error["type"] == "unexpected_positional_argument":
-        return ReproError(f"{cls.__name__} has {len(names)} fields, but a value too many was given: {error['input']!r}")
+        value = shown(error["input"])
+        return ReproError(f"{cls.__name__} has {len(names)} fields, but a value too many was given: {value}")
     path = [names[part] if isinstance(part, int) else part for part in error["loc"][:1]]  # a number: given by position
     where = f"{cls.__name__}.{path[0]}" if path else cls.__name__
     if error["type"] == "unexpected_keyword_argument":
@@ -71,6 +101,7 @@ def _readable(cls: type, error: Any) -> ReproError:
         return ReproError(f"{where} is given twice, by position and by name")
     hint = typing.get_type_hints(cls).get(path[0])
     if typing.get_origin(hint) is Literal:
-        return unknown(f"value of {where}", error["input"], typing.get_args(hint))
+        value = error["input"] if isinstance(error["input"], str) else shown(error["input"])
+        return unknown(f"value of {where}", value[:LONGEST], typing.get_args(hint))
     rule = error["msg"].removeprefix("Input should be ")
-    return ReproError(f"{where} is {error['input']!r}, but must be {rule}")
+    return ReproError(f"{where} is {shown(error['input'])}, but must be {rule}")

@@ -13,7 +13,7 @@ from dataclasses import field
 from functools import cached_property
 from typing import Any, Literal
 
-from repro.checked import Count, Fraction, NotNegative, Positive, checked
+from repro.checked import Count, CountOrZero, Fraction, NotNegative, Place, Positive, Seed, Text, checked
 from repro.errors import ReproError, require, unknown
 
 PROFILES = ("smoke", "small", "gpu", "paper")
@@ -48,39 +48,37 @@ def dose(edition: str, option: str, value: float) -> str:
 class Data:
     """Which clips, in which form."""
 
-    dataset: str  # a name in `DATASETS`
-    source: str = ""  # name of the folder (folder), or the edition (synthetic); empty: the official lists
+    dataset: Text  # a name in `DATASETS`
+    source: Text = ""  # name of the folder (folder), or the edition (synthetic); empty: the official lists
     split: Count = 1
     modality: Literal["rgb", "flow", "rgb+flow"] = "rgb"  # the last: one clip of both, for two-stream networks
     frames: Count = 16  # T: consecutive frames, or the segments of sparse sampling
     size: Count = 112  # side of the square crop, H and W, in pixels
     side: Count = 256  # short side of the stored frames, in pixels
-    flow: str = "tvl1"  # method of the stored flow
+    flow: Text = "tvl1"  # method of the stored flow
     bound: Positive = 20.0  # pixels: stored flow is clipped to [-bound, bound] and mapped to 0..255
     crop: Literal["random", "multiscale", "tsn"] = "multiscale"  # MARS's corner crop; "random" is IMRS's wording
     smallest_scale: Positive = 0.5  # of the short side, the smallest multi-scale crop (MARS: 1/2; TSN: .66, flow .75)
     flip: bool = True  # off where left and right are different classes
     views: Literal["windows", "centre"] = "windows"  # test clips of a video: all non-overlapping windows, or the centre
     val_fraction: Fraction = 0.1  # of the training clips, carved out by group
-    train_per_class: int = 0  # training videos of each class, spread over the groups; 0: all
+    train_per_class: CountOrZero = 0  # training videos of each class, spread over the groups; 0: all
     sampling: Literal["consecutive", "segments"] = "consecutive"  # segments: as TSN
     stack: Count = 1  # flows at each place, as channels x1, y1, x2, ... (TSN: 5)
-    test_frames: int = 0  # T in testing (TSN: 25); 0: as in training
+    test_frames: CountOrZero = 0  # T in testing (TSN: 25); 0: as in training
     crops: Literal["centre", "ten"] = "centre"  # of each test view; ten: as TSN
     average: Literal["logits", "probabilities"] = "logits"  # over a video's test views
-    group: str = ""  # folder data: the expression that finds the group of a clip, or a CSV file in the folder
+    group: Text = ""  # folder data: the expression that finds the group of a clip, or a CSV file in the folder
     allow_missing: bool = False  # clips without a file are left out; the record names them
-    root: str = field(default="", metadata=PLACE)  # the folder of the files; empty: data/<dataset>
-    folds: int | str = field(default=3, metadata=LATER)  # folder data: their number; "all": one for each group
-    test_groups: tuple[str, ...] = field(default=(), metadata=LATER)  # folder data: the test part by name
+    root: Place = field(default="", metadata=PLACE)  # the folder of the files; empty: data/<dataset>
+    folds: Count | Text = field(default=3, metadata=LATER)  # folder data: their number; "all": one for each group
+    test_groups: tuple[Text, ...] = field(default=(), metadata=LATER)  # folder data: the test part by name
 
     def __post_init__(self):
         if self.dataset not in DATASETS:
             raise unknown("dataset", self.dataset, DATASETS)
         require(self.size <= self.side, "Data.size", self.size, f"at most the stored short side, {self.side}")
         require(self.smallest_scale <= 1, "Data.smallest_scale", self.smallest_scale, "in (0, 1]")
-        require(self.train_per_class >= 0, "Data.train_per_class", self.train_per_class, "zero (all) or positive")
-        require(self.test_frames >= 0, "Data.test_frames", self.test_frames, "zero (as in training) or positive")
         self._check_folds()
         if self.sampling == "consecutive":
             require(self.stack == 1, "Data.stack", self.stack, "1 for consecutive frames")
@@ -120,7 +118,7 @@ class Model:
     Neither is checked here, since that imports torch: `repro.models.check` does, before anything trains.
     """
 
-    name: str
+    name: Text
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -170,11 +168,11 @@ class Optimisation:
     patience: Count = 10  # the rate drops tenfold after one more epoch than these without a better validation loss
     select: Literal["last", "best"] = "best"  # which epoch is tested: the last, or the best on the validation part
     clip_gradient: NotNegative = 0.0  # largest norm of the gradient; 0 leaves gradients alone
-    trained: tuple[str, ...] = ()  # parts that train, all others frozen; empty: everything trains
-    init: str = ""  # file name of the public checkpoint that training starts from; empty: from scratch
-    steps: tuple[int, ...] = ()  # schedule "steps": epochs where the rate drops tenfold
+    trained: tuple[Text, ...] = ()  # parts that train, all others frozen; empty: everything trains
+    init: Text = ""  # file name of the public checkpoint that training starts from; empty: from scratch
+    steps: tuple[Count, ...] = ()  # schedule "steps": epochs where the rate drops tenfold
     partial_batchnorm: bool = False  # TSN: all BatchNorm layers but the first keep their statistics
-    init_file: str = field(default="", metadata=PLACE)  # path of that checkpoint
+    init_file: Place = field(default="", metadata=PLACE)  # path of that checkpoint
 
     def __post_init__(self):
         require(bool(self.init) == bool(self.init_file), "Optimisation.init_file", self.init_file, "given with init")
@@ -187,7 +185,7 @@ class Run:
     """One network, trained once and tested once. A run with a teacher names the teacher's run."""
 
     profile: Literal["smoke", "small", "gpu", "paper"]
-    seed: int
+    seed: Seed
     data: Data
     model: Model
     objective: Objective
@@ -197,7 +195,6 @@ class Run:
     start: "Run | None" = None  # training starts from this run's network; its head and what it lacks stay fresh
 
     def __post_init__(self):
-        require(self.seed >= 0, "Run.seed", self.seed, "a whole number from 0")
         reads_val = self.optimisation.select == "best" or self.optimisation.schedule == "plateau"
         if reads_val and self.data.val_fraction == 0:
             raise ReproError(

@@ -87,8 +87,11 @@ def parameters(name: str) -> dict[str, Any]:
     """The values in a notebook's parameters cell."""
     import papermill  # takes two seconds
 
-    with contextlib.redirect_stdout(sys.stderr):
-        found = papermill.inspect_notebook(str(path_of(name)))
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            found = papermill.inspect_notebook(str(path_of(name)))
+    except Exception as error:  # nbformat raises whatever a damaged file makes it stumble over
+        raise ReproError(f"{path_of(name)}: not a notebook ({error}); take it back from git") from None
     return {key: ast.literal_eval(each["default"]) for key, each in found.items()}
 
 
@@ -124,7 +127,7 @@ def value_of(text: str) -> Any:
         return text.lower() == "true"
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # all that its documentation lists
         return text
 
 
@@ -150,6 +153,8 @@ def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False)
             )  # fmt: skip
     except PapermillExecutionError as error:
         raise ReproError(f"{name}: {error.ename}: {error.evalue}; see {target}") from None
+    except RuntimeError as error:  # nbclient's, for a kernel that died: for want of memory, or killed
+        raise ReproError(f"{name}: {error}; what was executed is in {target}") from None
     return target
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from repro import config
-from repro.checked import checked
-from repro.errors import ReproError, require, unknown
+from repro.checked import MOST, Place, Text, checked, shown
+from repro.errors import ReproError, unknown
 
+LONGEST = 1000  # seeds, splits, folds, groups, processes: more are a slip
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -20,19 +21,19 @@ class Parameters:
     """The parameters that all notebooks share."""
 
     profile: Literal["smoke", "small", "gpu", "paper"] = "small"  # how much to compute
-    dataset: str = "synthetic"  # a name in `config.DATASETS`
-    data_root: str = ""  # folder of the data set's files; empty: the embedded set, or data/<dataset>
+    dataset: Text = "synthetic"  # a name in `config.DATASETS`
+    data_root: Place = ""  # folder of the data set's files; empty: the embedded set, or data/<dataset>
     splits: Any = (1,)  # a number, a list of numbers, or text such as "1,2,3"; becomes a tuple. "all": of `folds` folds
     seeds: Any = (0, 1, 2, 3)  # the same; all that are recorded of the embedded videos
     jobs: int = -1  # processes at once; -1: one per core
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    group: str = ""  # folder data: an expression with (?P<group>...), or a CSV there, for who stays in one part
+    group: Text = ""  # folder data: an expression with (?P<group>...), or a CSV there, for who stays in one part
     folds: Any = 3  # folder data: a number of folds, or "all": each group is left out once
     test_groups: Any = ()  # folder data, in place of folds: the groups of the test part, such as "lyova,moshe"; a tuple
     allow_missing: bool = False  # leaves out clips whose files are absent, and records which
     fresh: bool = False  # trains what has no record on this machine; else committed records count too
-    pretrained_rgb: str = ""  # path of a public checkpoint to fine-tune from
-    pretrained_flow: str = ""  # the same for the flow stream
+    pretrained_rgb: Place = ""  # path of a public checkpoint to fine-tune from
+    pretrained_flow: Place = ""  # the same for the flow stream
 
     def __post_init__(self):
         if self.dataset not in config.DATASETS:
@@ -41,9 +42,11 @@ class Parameters:
         object.__setattr__(self, "test_groups", names("test_groups", self.test_groups))
         if self.splits == "all":
             object.__setattr__(self, "splits", self._all_splits())
-        for name, least in (("splits", 1), ("seeds", 0)):
-            object.__setattr__(self, name, whole_numbers(name, getattr(self, name), least))
-        require(self.jobs >= 1 or self.jobs == -1, "jobs", self.jobs, "a number of processes, or -1 for one per core")
+        for name, least, most in (("splits", 1, MOST), ("seeds", 0, 2**31 - 1)):
+            object.__setattr__(self, name, whole_numbers(name, getattr(self, name), least, most))
+        if not (1 <= self.jobs <= LONGEST or self.jobs == -1):
+            rule = f"a number of processes up to {LONGEST}, or -1 for one per core"
+            raise ReproError(f"jobs is {shown(self.jobs)}, but must be {rule}")
         if self.dataset == "synthetic" and self.data_root:
             raise ReproError(
                 f"data_root is {self.data_root!r}, but the embedded set makes its own files: leave it empty"
@@ -115,36 +118,52 @@ class Parameters:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
 
 
-def whole_numbers(name: str, value: Any, least: int) -> tuple[int, ...]:
+def whole_numbers(name: str, value: Any, least: int, most: int) -> tuple[int, ...]:
     """A number, a list of numbers, or text with commas, as a tuple without repeats: what papermill may hand over."""
     try:
         numbers = json.loads(f"[{value.strip('[]() ,')}]") if isinstance(value, str) else value
-        numbers = (numbers,) if isinstance(numbers, int) else tuple(numbers)
-    except (TypeError, ValueError):
+    except (ValueError, RecursionError):
         numbers = ()
-    right = all(isinstance(n, int) and not isinstance(n, bool) and n >= least for n in numbers)
-    if not numbers or not right or len(set(numbers)) != len(numbers):
-        raise ReproError(f"{name} is {value!r}, but must be whole numbers from {least}, each once, such as '1,2,3'")
-    return numbers
+    numbers = (numbers,) if isinstance(numbers, int) else numbers
+    if not (
+        isinstance(numbers, list | tuple | range)
+        and 1 <= len(numbers) <= LONGEST
+        and all(isinstance(n, int) and not isinstance(n, bool) and least <= n <= most for n in numbers)
+        and len(set(numbers)) == len(numbers)
+    ):
+        rule = f"whole numbers from {least} to {most}, each once and at most {LONGEST} of them, such as '1,2,3'"
+        raise ReproError(f"{name} is {shown(value)}, but must be {rule}")
+    return tuple(numbers)
 
 
 def folds(value: Any) -> int | str:
     """A number of folds from 2, or 'all', in the forms that papermill may hand over."""
-    text = str(value).strip()
+    text = value.strip() if isinstance(value, str) else value
     if text == "all":
         return text
-    if not (text.isdecimal() and int(text) >= 2):
-        raise ReproError(f"folds is {value!r}, but must be a number from 2, or 'all' to leave each group out once")
-    return int(text)
+    if isinstance(text, str) and text.isdecimal() and len(text) <= len(str(LONGEST)):
+        text = int(text)
+    if not (isinstance(text, int) and 2 <= text <= LONGEST):
+        rule = f"a number from 2, or 'all' to leave each group out once; {LONGEST} are the most"
+        raise ReproError(f"folds is {shown(value)}, but must be {rule}")
+    return text
 
 
 def names(name: str, value: Any) -> tuple[str, ...]:
     """Names in order, each once, from text with commas, a list, or a single number: what papermill may hand over."""
-    parts = value if isinstance(value, list | tuple) else str(value).split(",") if value != "" else []
-    found = {str(part).strip() for part in parts}
-    if not all(isinstance(part, str | int) for part in parts) or "" in found:
-        raise ReproError(f"{name} is {value!r}, but must be names with commas between them, such as 'lyova,moshe'")
+    parts = [] if value == "" else value.split(",") if isinstance(value, str) else value
+    parts = parts if isinstance(parts, list | tuple) else [parts]
+    found = {_name(part) for part in parts[: LONGEST + 1]}
+    if "" in found or len(parts) > LONGEST:
+        rule = f"names with commas between them, at most {LONGEST}, such as 'lyova,moshe'"
+        raise ReproError(f"{name} is {shown(value)}, but must be {rule}")
     return tuple(sorted(found))
+
+
+def _name(part: Any) -> str:
+    """One name as text; empty where it can be none."""
+    text = str(part).strip() if isinstance(part, str) or (isinstance(part, int) and abs(part) <= MOST) else ""
+    return text if len(text) <= 255 and "\0" not in text else ""
 
 
 def assigned(cells: Sequence[str], fields: Sequence[str]) -> list[str]:

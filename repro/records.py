@@ -167,6 +167,6 @@ def _one_error(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise ReproError(f"{path}: no such record; execute its run first") from None
-    except (ReproError, ValueError, OSError) as error:
+    except (ReproError, ValueError, OSError, RecursionError) as error:
         remedy = "delete it and execute the run again, or take a committed one back from git"
         raise ReproError(f"{path}: not a record ({error}); {remedy}") from None

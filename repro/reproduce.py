@@ -10,7 +10,7 @@ import joblib
 from tqdm import tqdm
 
 from repro import execute, notebooks, paths, processes, report
-from repro.errors import ReproError, Unavailable
+from repro.errors import ReproError
 
 
 def reproduce(profile: str, only: tuple[str, ...], jobs: int, fresh: bool) -> Path:
@@ -20,7 +20,7 @@ def reproduce(profile: str, only: tuple[str, ...], jobs: int, fresh: bool) -> Pa
     for name in list(names):
         try:
             wanted += notebooks.runs_of(name, given)
-        except Unavailable as error:  # one paper's protocol may need a file that another's does not
+        except ReproError as error:  # a protocol may need a file that another does not; a notebook may be damaged
             failed.append(f"{name}: {error}")
             names.remove(name)
     execute.execute(wanted, jobs, fresh=fresh)

@@ -1,6 +1,7 @@
 """Fixtures shared by the tests."""
 
 import os
+import signal
 from pathlib import Path
 
 import cv2
@@ -38,6 +39,15 @@ def home(tmp_path, monkeypatch) -> Path:
 def none_damaged(monkeypatch):
     """No file is named as damaged yet."""
     monkeypatch.setattr(damaged, "named", set())
+
+
+@pytest.fixture(autouse=True)
+def same_signals():
+    """The handlers of this process: a command that a test calls changes them."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.__main__ import folds
+from repro.commands import folds
 from repro.config import Data
 from repro.data import catalog
 from repro.data.annotations import small as annotations

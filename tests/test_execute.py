@@ -173,7 +173,7 @@ def test_reproduce_interrupted_says_how_to_go_on_and_loses_nothing(parameters, s
             told.append(line)
             if "  4 of " in line:  # two at a time: two are done
                 os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to the workers too
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert "the same command goes on from here" in told[-1]
     assert "Traceback" not in "".join(told)
     assert list((tmp_path / "data" / "runs").glob("*/record.json"))

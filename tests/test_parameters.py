@@ -50,12 +50,75 @@ def test_several_numbers():
             {**MINE, "splits": "all", "folds": "all"},
             "`python -m repro folds /videos/mine`, with --group, prints the numbers",
         ),
-        ({"jobs": -2}, "jobs is -2, but must be a number of processes, or -1"),
+        ({"jobs": -2}, "jobs is -2, but must be a number of processes up to 1000, or -1"),
+        ({"jobs": 10**6}, "jobs is 1000000, but must be a number of processes up to 1000"),
+        ({"seeds": 10**20}, "seeds is 1" + "0" * 20 + ", but must be whole numbers from 0 to 2147483647"),
+        ({"seeds": 10**5000}, "seeds is a value of type int that is too large to show, but must be"),
+        ({"seeds": {1: 2}}, r"seeds is \{1: 2\}, but must be whole numbers"),
+        ({"seeds": b"x"}, "seeds is b'x', but must be whole numbers"),
+        ({"seeds": {1, 2}}, r"seeds is \{1, 2\}, but must be whole numbers"),
+        (
+            {"seeds": list(range(10**6))},
+            r"seeds is \[0, 1, 2, .*\.\.\. \(\d,\d+,\d+ characters\), but must be .* at most 1000",
+        ),
+        ({"seeds": "[" * 10**5 + "]" * 10**5}, "seeds is .* characters"),
+        ({"splits": 10**7}, "splits is 10000000, but must be whole numbers from 1 to 1000000"),
+        ({"dataset": []}, r"Parameters.dataset is \[\], but must be a valid string"),
+        ({"dataset": "x" * 5000}, "Parameters.dataset is 'x.* must be text of at most 1000 characters"),
+        ({**MINE, "group": "\ud800"}, r"Parameters.group is .*, in UTF-8"),
+        ({"profile": []}, r"unknown value of Parameters.profile '\[\]'"),
+        (
+            {"pretrained_rgb": "x" * 5000},
+            "Parameters.pretrained_rgb is .*, but must be a path: at most 255 bytes a name",
+        ),
+        ({"pretrained_flow": "x/" * 2500}, "Parameters.pretrained_flow is .* and 4095 in all"),
+        ({"dataset": "folder", "data_root": "a\0b"}, r"Parameters.data_root is 'a\\x00b', but must be a path"),
+        ({**MINE, "group": "a\0b"}, "Parameters.group is .*, but must be text"),
+        ({**MINE, "folds": 10**20}, "folds is 1.* but must be a number from 2"),
+        ({**MINE, "folds": "9" * 5000}, "folds is '9.* characters"),
+        ({**MINE, "test_groups": "a\0b"}, "test_groups is .* but must be names"),
+        ({**MINE, "test_groups": {"a": 1}}, r"test_groups is \{'a': 1\}, but must be names"),
+        ({**MINE, "test_groups": ["x" * 300]}, r"test_groups is .* \(304 characters\), but must be names"),
+        ({**MINE, "test_groups": list(range(1001))}, "test_groups is .* at most 1000"),
     ],
 )
 def test_a_bad_parameter_is_one_error_that_names_it(given, words):
     with pytest.raises(ReproError, match=words):
         Parameters(**given)
+
+
+ODD = (
+    None, True, -1, 0, 10**20, 1.5, float("nan"), float("inf"), "", "x", "a\0b", "\ud800", "<b>|`$\\", "é" * 300, b"x", [], [[]],
+    [1, [2]], ["a", None], {}, {1: 2}, {"a": []}, {1}, range(3), object(), 10**5000,
+)  # fmt: skip
+
+
+def test_an_odd_value_of_any_parameter_is_taken_or_one_error():
+    """From a notebook as from the command line, where text is read as a value."""
+    errors, taken = [], 0
+    for name in Parameters.__dataclass_fields__:
+        for value in (*ODD, *(notebooks.value_of(str(each)) for each in ODD[:-1])):
+            given = {**MINE, name: value} if name in ("group", "folds", "test_groups") else {name: value}
+            try:
+                taken += isinstance(hash(Parameters(**given)), int)
+            except ReproError as error:
+                errors.append(str(error))
+    assert taken > 50
+    assert len(errors) > 200
+    assert max(map(len, errors)) < 700
+
+
+@pytest.mark.parametrize("text", ["{[]: 1}", "[" * 5000, "9" * 5000, "a\0b", "(" * 300 + ")" * 300, "{1: 2}", "b'x'"])
+def test_an_odd_value_on_the_command_line_is_read_or_stays_text(text):
+    assert notebooks.value_of(text) in (text, {1: 2}, b"x")
+
+
+def test_a_damaged_notebook_is_one_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path)
+    for text in ("", "[", "{}", "[]", '{"cells": 3}', "[" * 100_000, '{"cells": [], "metadata": {}, "nbformat": 4}'):
+        (tmp_path / "streams.ipynb").write_text(text)
+        with pytest.raises(ReproError, match=r"streams\.ipynb: not a notebook \(.*\); take it back from git"):
+            notebooks.parameters("streams")
 
 
 def test_a_misspelt_name_in_the_parameters_or_injected_after_them_is_an_error():

@@ -43,7 +43,11 @@ ROOMS = {
     "reproduce": "errors paths processes execute notebooks report",
     "verify": "errors parameters papers records rebuild rerun",
     "doctor": "paths machine config models",
-    "__main__": "errors paths parameters papers records models data notebooks again report rebuild rerun reproduce verify doctor",
+    "endings": "errors",
+    "commands": (
+        "errors damaged paths parameters papers records models data notebooks again report rebuild rerun reproduce verify doctor"
+    ),
+    "__main__": "endings commands",
     "__init__": "evidence",  # load_results, on first use
 }
 

@@ -352,15 +352,6 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_again(checkpoint, 
     assert all(torch.equal(value, whole[1][name]) for name, value in again[1].items())
 
 
-def test_a_disk_that_takes_no_checkpoint_is_one_error(checkpoint, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files.Path, "write_bytes", full)
-    with pytest.raises((ReproError, OSError), match="No space left on device"):
-        fit(toy.run(), toy.Network(), checkpoint)
-
-
 def test_a_loss_that_is_not_finite_names_run_epoch_and_step(checkpoint):
     run = toy.run(lr=1e38, batch=4, momentum=0.0)
     with pytest.raises(ReproError, match=rf"^run {run.id} stopped in epoch 1, step 2: the loss .*\(loss (nan|inf)\)"):

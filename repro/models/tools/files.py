@@ -4,7 +4,6 @@ Files are read with `weights_only=True`, which refuses a file that would run cod
 """
 
 import hashlib
-import io
 import pickle
 import tarfile
 import warnings
@@ -25,10 +24,8 @@ REMEDY = "delete it: a public file can be fetched again, and what belongs to a r
 
 def write(content: Mapping[str, Any], path: Path) -> None:
     """Writes plain values and tensors with their checksum, atomically."""
-    whole = io.BytesIO()  # torch.save to a file hides a full disk behind an error of its own
-    torch.save({**content, CHECKSUM: checksum(content)}, whole)
     with atomic(path) as part:
-        part.write_bytes(whole.getbuffer())
+        torch.save({**content, CHECKSUM: checksum(content)}, part)
 
 
 def read(path: Path) -> dict[str, Any]:
