@@ -1,11 +1,13 @@
 # Two commands on a fresh machine with Python 3.11 and make:  make reproduce   make test
+# make drill damages files, kills processes and fills disks for MINUTES, and counts what came of it
 # reproduce compares this machine with what is committed; make reproduce PROFILE=smoke trains toy networks instead
 PYTHON ?= python3
 PROFILE ?= small
+MINUTES ?= 30
 VENV := .venv
 STAMP := $(VENV)/.installed-from-lock
 
-.PHONY: reproduce test lab clean
+.PHONY: reproduce test drill lab clean
 
 reproduce: $(STAMP)
 	$(VENV)/bin/python -m repro reproduce --profile $(PROFILE)
@@ -15,6 +17,9 @@ test: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	-$(VENV)/bin/python tests/install_browser.py
 	$(VENV)/bin/python -m pytest
+
+drill: $(STAMP)
+	$(VENV)/bin/python tests/drills --minutes $(MINUTES)
 
 lab: $(STAMP)
 	$(VENV)/bin/jupyter lab notebooks

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from films import clips, write_video
+from joblib.externals.loky import get_reusable_executor
 
 from repro import paths
 from repro.config import Data
@@ -247,6 +248,7 @@ def test_a_crash_of_a_process_costs_the_clip_that_it_had(home, monkeypatch):
     table = clips(home / "videos", 5)
     (home / "sitecustomize.py").write_text(CRASH)
     monkeypatch.setenv("PYTHONPATH", f"{home}:{paths.ROOT}")
+    get_reusable_executor().shutdown()  # workers of another test would not have read the file above
     done = prepare(table, "folder", home / "videos", RECIPE, jobs=2)
     assert done.made == ("c/0", "c/1", "c/3", "c/4")
     assert "c/2.avi: the process that packed it died" in done.failed["c/2"]

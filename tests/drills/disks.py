@@ -14,7 +14,7 @@ def full_disks(tally: Tally, home: Path) -> None:
     people = signals._people(home / "people", clips=8)
     for words in (
         ("prepare", "folder", "--root", str(people)),
-        ("reproduce", "--profile", "smoke", "--only", "quickstart"),
+        ("reproduce", "--profile", "smoke", "--only", "00_quickstart"),
     ):
         place = home / words[0] / "disk"
         place.mkdir(parents=True)
