@@ -9,6 +9,7 @@ import sys
 import time
 
 import cv2
+import filelock
 import numpy as np
 import pytest
 from films import clips, write_video
@@ -250,7 +251,8 @@ def test_a_crash_of_a_process_costs_the_clip_that_it_had(home, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{home}:{paths.ROOT}")
     get_reusable_executor().shutdown()  # workers of another test would not have read the file above
     done = prepare(table, "folder", home / "videos", RECIPE, jobs=2)
-    assert done.made == ("c/0", "c/1", "c/3", "c/4")
+    # those that were packed while the crash ended their processes are found there
+    assert sorted(done.made + done.there) == ["c/0", "c/1", "c/3", "c/4"]
     assert "c/2.avi: the process that packed it died" in done.failed["c/2"]
 
 
@@ -287,6 +289,18 @@ def test_a_clip_in_work_elsewhere_comes_last_and_is_not_packed_twice(home, monke
     done = prepare(table, "folder", home / "videos", RECIPE, jobs=1)
     assert order == [("c/0", False), ("c/1", False), ("c/2", False), ("c/0", True)]
     assert (done.made, done.there) == (("c/1", "c/2"), ("c/0",))
+    assert not list(done.store.rglob(".*"))
+
+
+def test_the_lock_of_a_dead_process_is_swept_and_a_held_one_is_not(home):
+    table = clips(home / "videos", 2)
+    done = prepare(table, "folder", home / "videos", RECIPE, jobs=1)
+    dead, held = done.store / "c" / ".dead.lock", done.store / "c" / ".held.lock"
+    dead.touch()
+    with filelock.FileLock(held):
+        prepare(table, "folder", home / "videos", RECIPE, jobs=1)
+        assert list(done.store.rglob(".*")) == [held]
+    prepare(table, "folder", home / "videos", RECIPE, jobs=1)
     assert not list(done.store.rglob(".*"))
 
 

@@ -82,12 +82,19 @@ def attend(item: Item, recipe: Recipe, device: str, wait: bool) -> Outcome:
         return Outcome("failed", error=f"{said}; give the process more memory, convert the clip, or leave it out")
 
 
+def sweep(base: Path) -> None:
+    """Removes the locks that processes which were killed left in a store."""
+    for file in base.rglob(".*.lock"):
+        with suppress(OSError, filelock.Timeout), filelock.FileLock(file, timeout=0):  # held, or on a read-only disk
+            file.unlink()
+
+
 @contextmanager
 def _only_one(target: Path, wait: bool) -> Iterator[bool]:
     """Whether this process alone packs a clip, False where another one has it in work and `wait` is false.
 
     The lock saves work and protects nothing: packed files are written atomically. The system releases it when its process
-    dies; the file that then stays goes when the clip is packed.
+    dies; for the file that then stays, see `sweep`.
     """
     name = hashlib.sha256(target.name.encode()).hexdigest()[:16]
     lock = filelock.FileLock(target.with_name(f".{name}.lock"))

@@ -57,6 +57,7 @@ def prepare(
     base = store.folder(dataset, root, recipe, paths.data())
     with paths.writing(base):  # what is wrong with the folder is one error now, not one for each clip
         base.mkdir(exist_ok=True)
+    one_clip.sweep(base)
     outcomes, work = _looked_at(table, base, recipe)
     start = time.perf_counter()
     if work:  # the bar is for terminals only, so that a log does not fill with it

@@ -59,6 +59,8 @@ def files(path: Path) -> list[Path]:
     Raises ReproError where a folder holds anything else that is not hidden, or its numbers, from 0 or 1, have a gap.
     """
     if not os.path.isdir(path):
+        if not os.path.isfile(path):
+            raise ReproError(f"{path}: no such video file")
         return [path]
     with readable(path):
         names = [name for name in os.listdir(path) if not name.startswith(".")]
