@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix
 from repro.evidence import tables
 from repro.evidence import time_order as order
 from repro.evidence.intervals import crossed
+from repro.evidence.markup import as_markdown
 from repro.evidence.results import NOT_AVAILABLE, Result
 from repro.figures.style import INK, OURS, PAPER, colour, colours, titled
 from repro.papers.table import Table
@@ -180,7 +181,8 @@ def confusion_sentence(record: Record) -> str:
     true, answer = np.unravel_index(counts.argmax(), counts.shape)
     return (
         f"**What it shows.** {counts.sum()} of {len(record.labels)} test videos are classified wrongly; most often "
-        f"*{record.classes[true]}* is called *{record.classes[answer]}* ({counts[true, answer]} times)."
+        f"*{as_markdown(record.classes[true])}* is called *{as_markdown(record.classes[answer])}* "
+        f"({counts[true, answer]} times)."
     )
 
 

@@ -16,6 +16,7 @@ from repro.parameters import Parameters
 matplotlib.rcParams.update({
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "axes.axisbelow": True,
     "font.size": 10, "figure.dpi": 110, "savefig.bbox": "tight", "axes.titlelocation": "left", "legend.frameon": False,
+    "text.parse_math": False,  # a "$" in the name of a class is no formula
 })  # fmt: skip
 
 INK = "#444444"  # text, lines, and baselines
