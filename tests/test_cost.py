@@ -2,6 +2,7 @@
 
 import pytest
 
+from repro.errors import ReproError
 from repro.evidence import cost as efficiency
 from repro.evidence.statistics import Outcome
 
@@ -68,4 +69,4 @@ def test_latency_has_its_origin():
 def test_a_damaged_benchmark_of_the_flow_is_one_error(tmp_path, text):
     (tmp_path / "flow.json").write_text(text)
     with pytest.raises(ReproError, match=r"flow\.json: not what benchmarks/flow\.py writes \(.*\); run it again"):
-        cost._flow_ratio(tmp_path / "flow.json")
+        efficiency._flow_ratio(tmp_path / "flow.json")

@@ -106,7 +106,7 @@ def _texts(result: Result) -> dict[str, str]:
     header += f"Tier: {as_markdown(result.tier)}. Command: {as_code(result.command)}\n\n"
     web = _web(frame).set_uuid(result.name).set_caption(html.escape(caption)).to_html(doctype_html=True)
     web = web.replace("<th ", '<th scope="col" ').replace("<html>", '<html lang="en">')
-    paper = frame.style.hide(axis="index").format(as_latex).format_index(as_latex, axis=1)
+    paper = frame.style.hide(axis="index").format(lambda cell: as_latex(str(cell))).format_index(as_latex, axis=1)
     return {
         "json": json.dumps(dataclasses.asdict(result), indent=1, ensure_ascii=False) + "\n",
         "csv": frame.assign(**extra | dict(frame)).to_csv(index=False),
