@@ -7,7 +7,7 @@ MINUTES ?= 30
 VENV := .venv
 STAMP := $(VENV)/.installed-from-lock
 
-.PHONY: reproduce test drill lab clean
+.PHONY: reproduce test drill lab lock clean
 
 reproduce: $(STAMP)
 	$(VENV)/bin/python -m repro reproduce --profile $(PROFILE)
@@ -29,10 +29,14 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $$($(PYTHON) --version) is too old; install Python 3.11 or later, or name it: make PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: this Python has no venv module; install it (Debian and Ubuntu: apt install python3-venv)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(VENV)/bin/python -m pip check
 	touch $(STAMP)
+
+# after a change of pyproject.toml; needs uv. Versions stay where they still fit; --upgrade takes the newest
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" --extra test pyproject.toml --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV)

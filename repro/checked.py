@@ -20,10 +20,10 @@ MOST = 10**6  # frames, pixels, epochs, clips: a number beyond is a slip, and wo
 
 def _text(value: str) -> str:
     """Text that a file, a table and a command line can hold."""
-    if "\0" in value or len(value) > LONGEST_TEXT or value.encode(errors="ignore").decode() != value:
-        raise PydanticCustomError(
-            "text", f"Input should be text of at most {LONGEST_TEXT} characters, in UTF-8, without NUL"
-        )
+    control = any(ord(character) < 32 for character in value)
+    if control or len(value) > LONGEST_TEXT or value.encode(errors="ignore").decode() != value:
+        rule = f"Input should be one line of text of at most {LONGEST_TEXT} characters, in UTF-8"
+        raise PydanticCustomError("text", rule)
     return value
 
 

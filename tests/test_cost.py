@@ -2,6 +2,7 @@
 
 import pytest
 
+from repro.errors import ReproError
 from repro.evidence import cost as efficiency
 from repro.evidence.statistics import Outcome
 
@@ -62,3 +63,10 @@ def test_latency_has_its_origin():
     assert all(c["origin"].startswith("derived: our flow x ") for c in cells[3:])
     said = efficiency.sentence(efficiency.exact_table(), result)
     assert cells[-1]["times the student"] in said
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"one_thread": 3}', '{"one_thread": [{}]}', "[" * 100_000])
+def test_a_damaged_benchmark_of_the_flow_is_one_error(tmp_path, text):
+    (tmp_path / "flow.json").write_text(text)
+    with pytest.raises(ReproError, match=r"flow\.json: not what benchmarks/flow\.py writes \(.*\); run it again"):
+        efficiency._flow_ratio(tmp_path / "flow.json")

@@ -14,14 +14,32 @@ import yaml
 from repro import paths
 
 
-def lock() -> dict[str, str]:
+def requirements() -> list[str]:
+    """One text per requirement: name, version, perhaps where it is needed, and its hashes."""
     lines = (paths.ROOT / "requirements.lock").read_text().splitlines()
-    return dict(line.split(";")[0].strip().lower().split("==") for line in lines if line and not line.startswith("#"))
+    text = "\n".join(line for line in lines if not line.startswith("#")).replace("\\\n", " ")
+    return [line for line in text.splitlines() if line]
 
 
-def test_the_lock_gives_one_exact_version_each():
-    for name, version in lock().items():
-        assert re.fullmatch(r"[\w.+-]+", version), name
+def lock() -> dict[str, str]:
+    """{name: version}; of a package with several versions for several Pythons, the newest Python's."""
+    return dict(line.split()[0].lower().split("==") for line in requirements())
+
+
+def test_the_lock_gives_exact_versions_with_their_hashes():
+    for line in requirements():
+        assert re.fullmatch(r"[\w.-]+==[\w.+-]+( ; [^#]+?)?(\s+--hash=sha256:[0-9a-f]{64})+", line), line
+
+
+def test_make_installs_what_the_lock_has_and_nothing_else():
+    """With the hashes, and with the build tool that the lock has: in isolation it would be fetched without any."""
+    installs = [line for line in (paths.ROOT / "Makefile").read_text().splitlines() if " pip install " in line]
+    packages, project = installs
+    assert "--require-hashes -r requirements.lock" in packages
+    assert "--no-deps --no-build-isolation --editable ." in project
+    needed = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    for name, least in (each.split(">=") for each in needed):
+        assert int(lock()[name].split(".")[0]) >= int(least)
 
 
 def test_conda_environment_agrees_with_the_lock():

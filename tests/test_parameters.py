@@ -64,7 +64,7 @@ def test_several_numbers():
         ({"seeds": "[" * 10**5 + "]" * 10**5}, "seeds is .* characters"),
         ({"splits": 10**7}, "splits is 10000000, but must be whole numbers from 1 to 1000000"),
         ({"dataset": []}, r"Parameters.dataset is \[\], but must be a valid string"),
-        ({"dataset": "x" * 5000}, "Parameters.dataset is 'x.* must be text of at most 1000 characters"),
+        ({"dataset": "x" * 5000}, "Parameters.dataset is 'x.* must be one line of text of at most 1000 characters"),
         ({**MINE, "group": "\ud800"}, r"Parameters.group is .*, in UTF-8"),
         ({"profile": []}, r"unknown value of Parameters.profile '\[\]'"),
         (
@@ -73,7 +73,7 @@ def test_several_numbers():
         ),
         ({"pretrained_flow": "x/" * 2500}, "Parameters.pretrained_flow is .* and 4095 in all"),
         ({"dataset": "folder", "data_root": "a\0b"}, r"Parameters.data_root is 'a\\x00b', but must be a path"),
-        ({**MINE, "group": "a\0b"}, "Parameters.group is .*, but must be text"),
+        ({**MINE, "group": "a\0b"}, "Parameters.group is .*, but must be one line of text"),
         ({**MINE, "folds": 10**20}, "folds is 1.* but must be a number from 2"),
         ({**MINE, "folds": "9" * 5000}, "folds is '9.* characters"),
         ({**MINE, "test_groups": "a\0b"}, "test_groups is .* but must be names"),

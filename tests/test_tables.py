@@ -307,9 +307,9 @@ def test_every_format_holds_the_table(made, paper, home):
     assert csv["runs"].tolist() == [" ".join(line.runs) for line in result.lines]
     assert set(csv["command"]) == {result.command}
     for ending, label in {
-        ".md": r"better_&amp; &lt;b&gt;\|",
+        ".md": r"better\_&amp; &lt;b&gt;\|",
         ".html": "better_&amp; &lt;b&gt;|",
-        ".tex": r"better\_\& <b>|",
+        ".tex": r"better\_\& \textless{}b\textgreater{}\textbar{}",
     }.items():
         assert label in texts[ending], ending
         assert "Tier: synthetic" in texts[ending]

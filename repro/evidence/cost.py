@@ -4,13 +4,15 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from repro import paths
+from repro import damaged, paths
 from repro.data.flow import methods as flow
+from repro.errors import ReproError
 from repro.evidence.results import Line, Result
 from repro.evidence.statistics import Outcome, Verdict
 from repro.machine import processor
@@ -74,9 +76,8 @@ def latency(profile: str, repeats: int = 5) -> Result:
         "two streams with our TV-L1": (both + flows, "measured"),
     }
     record = paths.ROOT / "results" / "benchmarks" / "flow.json"
-    if record.exists():
-        pairs = json.loads(record.read_text())["one_thread"]
-        ratio = statistics.median(pair["ratio"] for pair in pairs if pair["size"] == "256x256")
+    ratio = damaged.read(_flow_ratio, record) if record.exists() else None
+    if ratio is not None:
         rows["two streams with OpenCV's TV-L1"] = (both + ratio * flows, f"derived: our flow x {ratio:.1f}")
     lines = tuple(
         Line({"system": name, "ms a clip": f"{ms:.0f}", "times the student": f"{ms / student:.1f}", "origin": origin})
@@ -84,6 +85,15 @@ def latency(profile: str, repeats: int = 5) -> Result:
     )
     claim = f"The student avoids the latency of optical flow. Measured on: {processor()}."
     return _result("imrs_latency", "imrs", "Latency of one clip, end to end.", claim, "measured here", lines)
+
+
+def _flow_ratio(record: Path) -> float:
+    """OpenCV's time for the flow of frames of the clip's size, over ours."""
+    try:
+        pairs = json.loads(record.read_text())["one_thread"]
+        return statistics.median(pair["ratio"] for pair in pairs if pair["size"] == "256x256")
+    except (ValueError, TypeError, KeyError, RecursionError, OSError) as error:
+        raise ReproError(f"{record}: not what benchmarks/flow.py writes ({error}); run it again") from None
 
 
 def _median(work: Callable[[], object], repeats: int) -> float:

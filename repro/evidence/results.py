@@ -17,6 +17,7 @@ from repro import damaged, paths, records
 from repro.checked import complaint
 from repro.config import Run
 from repro.errors import ReproError
+from repro.evidence.markup import as_code, as_latex, as_markdown
 from repro.evidence.statistics import Outcome, Verdict
 from repro.papers.table import with_needs
 from repro.parameters import Parameters
@@ -62,7 +63,12 @@ class Result:
         return markdown(self.frame)
 
     def _repr_html_(self) -> str:
-        return self.frame.style.hide(axis="index").format(escape="html").to_html()
+        return _web(self.frame).to_html()
+
+    @property
+    def again(self) -> str:
+        """How to make the table again, as a sentence in Markdown."""
+        return f"Make it again with {as_code(self.command)}."
 
 
 STORED = TypeAdapter(Result)  # checks every field of a file, the nested ones included
@@ -96,18 +102,23 @@ def _texts(result: Result) -> dict[str, str]:
     frame = result.frame
     caption = f"{result.title} Claim: {result.claim} Tier: {result.tier}. Command: {result.command}"
     extra = {"command": result.command, "runs": [" ".join(line.runs) for line in result.lines]}
-    header = f"**{result.title}** {result.claim}\n\nTier: {result.tier}. Command: `{result.command}`\n\n"
-    style = frame.style.hide(axis="index").set_uuid(result.name)
-    web = style.format(escape="html").format_index(escape="html", axis=1).set_caption(html.escape(caption))
-    web = web.to_html(doctype_html=True).replace("<th ", '<th scope="col" ').replace("<html>", '<html lang="en">')
-    paper = style.format(escape="latex").format_index(escape="latex", axis=1)
+    header = f"**{as_markdown(result.title)}** {as_markdown(result.claim)}\n\n"
+    header += f"Tier: {as_markdown(result.tier)}. Command: {as_code(result.command)}\n\n"
+    web = _web(frame).set_uuid(result.name).set_caption(html.escape(caption)).to_html(doctype_html=True)
+    web = web.replace("<th ", '<th scope="col" ').replace("<html>", '<html lang="en">')
+    paper = frame.style.hide(axis="index").format(lambda cell: as_latex(str(cell))).format_index(as_latex, axis=1)
     return {
         "json": json.dumps(dataclasses.asdict(result), indent=1, ensure_ascii=False) + "\n",
         "csv": frame.assign(**extra | dict(frame)).to_csv(index=False),
         "md": header + markdown(frame) + "\n",
         "html": web,
-        "tex": paper.to_latex(hrules=True, caption=_latex(caption), label=f"tab:{result.name}"),
+        "tex": paper.to_latex(hrules=True, caption=as_latex(caption), label=f"tab:{result.name}"),
     }
+
+
+def _web(frame: pd.DataFrame) -> "pd.io.formats.style.Styler":
+    """A frame for a web page, all its text escaped."""
+    return frame.style.hide(axis="index").format(escape="html").format_index(escape="html", axis=1)
 
 
 def read(path: Path) -> Result:
@@ -132,11 +143,4 @@ def markdown(frame: pd.DataFrame) -> str:
     """A frame as a Markdown table; missing values are empty cells."""
     values = [["" if pd.isna(value) else str(value) for value in row] for row in frame.itertuples(index=False)]
     rows = [list(frame.columns), ["---"] * frame.shape[1], *values]
-    return "\n".join(
-        "| " + " | ".join(html.escape(cell, quote=False).replace("|", "\\|") for cell in row) + " |" for row in rows
-    )
-
-
-def _latex(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(special.get(c, f"\\{c}" if c in "%_&#{}$" else c) for c in text)
+    return "\n".join("| " + " | ".join(map(as_markdown, row)) + " |" for row in rows)

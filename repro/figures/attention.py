@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
 from repro.figures.maps import PANEL, enlarged, overlay, spaced, still
-from repro.figures.style import COLOURS, INK, animation, titled
+from repro.figures.style import COLOURS, INK, animation, plain, titled
 from repro.maps.attention import Attended
 
 
@@ -27,7 +27,7 @@ def attention_figure(views: Mapping[str, Attended], title: str, count: int = 8) 
 
 def _view(part: SubFigure, name: str, view: Attended, shown: np.ndarray) -> None:
     true = "" if view.right or view.seen.label < 0 else f", but is {view.seen.name.split('/')[0]}"
-    part.suptitle(f"{name}: classified as {view.answer}{true}", fontsize=10, x=0.5)
+    part.suptitle(plain(f"{name}: classified as {view.answer}{true}"), fontsize=10, x=0.5)
     rows = [("frames", view.seen.frames, None)]
     rows += [("flow", view.seen.flows, None)] if view.seen.flows is not None else []
     for j, maps in enumerate(view.heads, 1):

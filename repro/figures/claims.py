@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from repro.evidence.claims import Finding
 from repro.evidence.statistics import DECIDED, Outcome
-from repro.figures.style import INK, PAPER, titled
+from repro.figures.style import INK, PAPER, plain, titled
 from repro.parameters import Parameters
 
 LOOKS = {  # colour, marker and its face: of each outcome, told apart without colour too
@@ -55,7 +55,7 @@ def figure(findings: Sequence[Finding], parameters: Parameters) -> Figure:
     axes.plot([], [], ".", ms=8, color=INK, alpha=0.5, label="the claim's other pairs")
     left_out = len(findings) - sum(map(len, groups.values()))
     absent = f"; without records, not drawn: {left_out}" if left_out else ""
-    axes.set_xlabel(f"gain in points of top-1, with its 95 % interval, unadjusted ({parameters.where}{absent})")
+    axes.set_xlabel(f"gain in points of top-1, with its 95 % interval, unadjusted ({plain(parameters.where)}{absent})")
     result.legend(loc="outside lower center", ncols=4)
     return result
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from repro.evidence.intervals import crossed
-from repro.figures.style import INK, OURS, PAPER, animation, colours, titled
+from repro.figures.style import INK, OURS, PAPER, animation, colours, plain, titled
 from repro.maps.cam import temporal_curve
 from repro.maps.measurements import Overlap
 from repro.maps.views import Explained
@@ -62,7 +62,7 @@ def stills_figure(systems: Mapping[str, Explained], title: str, count: int = 8) 
     rows = [("frames", first.frames, None)]
     rows += [("flow", each.seen.flows, None) for each in systems.values() if each.seen.flows is not None][:1]
     for label, each in systems.items():
-        rows.append((f"{label}:\n{each.answer}", overlay(each.seen.frames, each.heat, PANEL), each.seen.mask))
+        rows.append((f"{label}:\n{plain(each.answer)}", overlay(each.seen.frames, each.heat, PANEL), each.seen.mask))
     figure = titled(1.15 * len(shown) + 2.2, 1.15 * len(rows) + 2.2, title)
     heights = [1] * len(rows) + [1.5]
     grid = figure.add_gridspec(len(rows) + 1, len(shown), height_ratios=heights, wspace=0.03, hspace=0.03)

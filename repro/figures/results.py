@@ -11,8 +11,9 @@ from sklearn.metrics import confusion_matrix
 from repro.evidence import tables
 from repro.evidence import time_order as order
 from repro.evidence.intervals import crossed
+from repro.evidence.markup import as_markdown
 from repro.evidence.results import NOT_AVAILABLE, Result
-from repro.figures.style import INK, OURS, PAPER, colour, colours, titled
+from repro.figures.style import INK, OURS, PAPER, colour, colours, plain, titled
 from repro.papers.table import Table
 from repro.parameters import Parameters
 from repro.records import Record
@@ -37,7 +38,7 @@ def table_figure(table: Table, parameters: Parameters) -> Figure:
         _dots(panels[-1], place, tables.accuracy(row), colour(row.label))
     panels[0].set_yticks(range(len(labels)), labels)
     panels[0].invert_yaxis()
-    panels[-1].set(title=f"ours ({parameters.where})", xlabel="top-1, %; dots: seeds")
+    panels[-1].set(title=plain(f"ours ({parameters.where})"), xlabel="top-1, %; dots: seeds")
     return figure
 
 
@@ -135,7 +136,7 @@ def per_class_figure(records: Mapping[str, Record]) -> Figure:
         values = [100 * record.metrics["per_class"].get(str(c), np.nan) for c in range(len(classes))]
         x = np.arange(len(classes)) + (i - (len(records) - 1) / 2) * 0.8 / len(records)
         axes.bar(x, values, 0.75 / len(records), color=shade, label=label)
-    axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right")
+    axes.set_xticks(range(len(classes)), list(map(plain, classes)), rotation=40, ha="right")
     axes.set(ylabel="top-1 of each class, %", ylim=(0, 105))
     figure.legend(loc="outside lower center", ncols=4)
     return figure
@@ -146,7 +147,7 @@ def prediction_figure(probabilities: np.ndarray, classes: Sequence[str], label: 
     best = np.argsort(-probabilities)[:5]
     figure = titled(6, 2.2)
     axes = figure.subplots()
-    names = [f"{classes[i]}  (true)" if i == label else classes[i] for i in best]
+    names = [plain(classes[i]) + ("  (true)" if i == label else "") for i in best]
     axes.barh(names, 100 * probabilities[best], color=[OURS if i == label else "#b4bcc8" for i in best])
     axes.invert_yaxis()
     axes.set(xlabel="probability, %", xlim=(0, 100))
@@ -168,8 +169,9 @@ def confusion_figure(record: Record) -> Figure:
     for i, j in zip(*np.nonzero(counts), strict=True):
         shade = "white" if share[i, j] > 55 else INK
         axes.text(j, i, f"{share[i, j]:.0f}", ha="center", va="center", color=shade, fontsize=8)
-    axes.set_xticks(range(len(counts)), record.classes, rotation=50, ha="right")
-    axes.set_yticks(range(len(counts)), record.classes)
+    names = list(map(plain, record.classes))
+    axes.set_xticks(range(len(counts)), names, rotation=50, ha="right")
+    axes.set_yticks(range(len(counts)), names)
     axes.grid(False)
     axes.set(xlabel="answer", ylabel="true class (numbers: % of the class)")
     return figure
@@ -184,7 +186,8 @@ def confusion_sentence(record: Record) -> str:
     true, answer = np.unravel_index(counts.argmax(), counts.shape)
     return (
         f"**What it shows.** {counts.sum()} of {len(record.labels)} test videos are classified wrongly; most often "
-        f"*{record.classes[true]}* is called *{record.classes[answer]}* ({counts[true, answer]} times)."
+        f"*{as_markdown(record.classes[true])}* is called *{as_markdown(record.classes[answer])}* "
+        f"({counts[true, answer]} times)."
     )
 
 
@@ -214,5 +217,5 @@ def order_figure(table: Table, parameters: Parameters) -> Figure:
     axes.axvline(100 * order.CHANCE, color=PAPER, lw=1.4, zorder=0)
     axes.set_yticks(range(len(table.rows)), [row.label for row in table.rows])
     axes.invert_yaxis()
-    axes.set_xlabel(f"right direction, % of test videos ({parameters.where}); orange line: chance")
+    axes.set_xlabel(f"right direction, % of test videos ({plain(parameters.where)}); orange line: chance")
     return figure

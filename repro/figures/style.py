@@ -60,11 +60,16 @@ def colours(labels: Sequence[str]) -> list[str]:
     return [each or next(free, OURS) for each in taken]
 
 
+def plain(text: str) -> str:
+    """Text from data, such as the name of a class, for a figure: matplotlib takes what two dollars enclose for a formula."""
+    return text.replace("$", r"\$")
+
+
 def titled(width: float, height: float, title: str = "") -> Figure:
     """An empty figure of a size in inches, with its title at the left."""
     figure = Figure(figsize=(width, height), layout="constrained")
     if title:
-        figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+        figure.suptitle(plain(title), x=0.01, ha="left", fontweight="bold")
     return figure
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from repro import paths
 from repro.errors import ReproError
+from repro.evidence.markup import as_markdown
 from repro.report.cards import Card
 
 START, END = "<!-- results: python -m repro report writes these lines -->", "<!-- end of results -->"
@@ -22,7 +23,7 @@ def write(cards: Sequence[Card], file: Path) -> None:
 
 def lines(cards: Sequence[Card]) -> str:
     """One Markdown item per card: its name, what its first place says, and its exact counts."""
-    return "".join(f"- **{card.name}.** {_said(card)} {card.exact}\n" for card in cards)
+    return "".join(f"- **{card.name}.** {as_markdown(f'{_said(card)} {card.exact}')}\n" for card in cards)
 
 
 def _said(card: Card) -> str:
