@@ -23,7 +23,14 @@ def run(work: str, command: str = "exec {python} -c {script}") -> subprocess.Com
     """The end of a process that does this inside `in_one_line`; command: of the shell, which may connect it to others."""
     environment = {**os.environ, "PYTHONPATH": str(paths.ROOT), "SCRIPT": SCRIPT.format(work=work)}
     line = command.format(python=sys.executable, script='"$SCRIPT"')
-    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment, timeout=60)
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, env=environment, timeout=60, preexec_fn=heed_interrupts
+    )
+
+
+def heed_interrupts() -> None:
+    """For a process that is started: Ctrl-C counts, though a shell that started the tests in the background ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 STOP = "os.kill(os.getpid(), signal.{name}); time.sleep(20)"
@@ -123,7 +130,7 @@ def test_a_command_is_stopped_at_any_stage_of_its_imports_and_its_work(number, s
     """From the first import on. Before it, Python itself starts."""
     with subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", "repro", "list"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        text=True, cwd=paths.ROOT, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        text=True, cwd=paths.ROOT, preexec_fn=heed_interrupts,
     ) as process:  # fmt: skip
         for line in process.stderr:
             if "repro.endings" in line:

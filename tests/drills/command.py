@@ -23,8 +23,14 @@ def start(home: Path, *words: str) -> subprocess.Popen:
     home.mkdir(parents=True, exist_ok=True)
     with open(_log(home), "wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "repro", *words], cwd=ROOT, env=environment(home), stdout=log, stderr=log
-        )
+            [sys.executable, "-m", "repro", *words], cwd=ROOT, env=environment(home), stdout=log, stderr=log,
+            preexec_fn=heed_interrupts,
+        )  # fmt: skip
+
+
+def heed_interrupts() -> None:
+    """For a process that is started: Ctrl-C counts, though the shell that started us in the background ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def printed(home: Path) -> str:

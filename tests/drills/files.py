@@ -43,7 +43,10 @@ class Target:
 def damage_files(tally: Tally, rng: random.Random, home: Path, attempts: int, until: float) -> None:
     """Damages the targets in turn, `attempts` times or until the clock says so, and counts what came of it."""
     made = outcome.attempt(_make, home)
-    targets = _targets(home)
+    with pytest.MonkeyPatch.context() as patch:  # this process forgets the edition and the folder again
+        patch.setenv("REPRO_DATA", "")
+        patch.setitem(options.EDITIONS, "tiny", tiny.EDITION)
+        targets = _targets(home)
     whole = {name: _tried(home, name, target.path) for name, target in targets.items()}
     if wrong := {name: text for name, (found, text) in whole.items() if found is not Outcome.ACCEPTED}:
         raise AssertionError(f"the whole files are not read: {made} {wrong}")
