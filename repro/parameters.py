@@ -118,7 +118,7 @@ class Parameters:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
 
 
-def whole_numbers(name: str, value: Any, least: int, most: int) -> tuple[int, ...]:
+def whole_numbers(name: str, value: Any, least: int, most: int = MOST) -> tuple[int, ...]:
     """A number, a list of numbers, or text with commas, as a tuple without repeats: what papermill may hand over."""
     try:
         numbers = json.loads(f"[{value.strip('[]() ,')}]") if isinstance(value, str) else value
