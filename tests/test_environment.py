@@ -98,8 +98,8 @@ def version(name):
         raise importlib.metadata.PackageNotFoundError(name)
     return found(name)
 importlib.metadata.version = version
-import repro.make, repro.records
-print(json.dumps([repro.__file__, repro.records.environment("cpu")]))
+import repro.machine, repro.make
+print(json.dumps([repro.__file__, repro.machine.environment("cpu")]))
 """
 
 
