@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from repro import damaged, packed, paths, stored
 from repro.checked import complaint
-from repro.config import Run
+from repro.config import Run, content
 from repro.errors import ReproError
 from repro.stored import Record
 
@@ -119,7 +119,7 @@ def run_of(config: Mapping[str, Any], root: str = "") -> Run:
 def _placed(config: Mapping[str, Any], root: str) -> dict[str, Any]:
     """A configuration with `root` in its data and in those of the runs inside it."""
     placed = {k: _placed(v, root) if isinstance(v, Mapping) else v for k, v in config.items()}
-    return placed | {"data": {**placed["data"], "root": root}} if "data" in placed else placed
+    return placed | {"data": {**placed["data"], "root": root}} if isinstance(placed.get("data"), Mapping) else placed
 
 
 def _with_tuples(value: Any) -> Any:
@@ -150,9 +150,11 @@ def read(path: Path) -> Record:
 def _read(path: Path, modified: int) -> Record:
     record = stored.unpack(packed.read(path))
     named = path.parent.name if path.name == "record.json" else path.stem
-    configured = run_of(record.config).id
-    if not named == record.id == configured:
-        raise ValueError(f"the record of run {record.id} with the configuration of {configured}, not that of {named}")
+    run = run_of(record.config)
+    if not named == record.id == run.id:
+        raise ValueError(f"the record of run {record.id} with the configuration of {run.id}, not that of {named}")
+    if content(run) != record.config:
+        raise ValueError("its configuration leaves out fields")
     return record
 
 

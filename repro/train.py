@@ -138,6 +138,8 @@ class Training:
         saved, before = files.read(checkpoint), copy.deepcopy(self.state())
         try:
             self._take(saved)
+        except torch.OutOfMemoryError:  # says nothing of the file
+            raise
         except Exception as error:  # torch documents no list of what its load_state_dict raises
             self._take(before)
             why = " ".join(str(error).split())

@@ -130,9 +130,13 @@ def test_two_processes_that_want_the_same_run_make_it_once(parameters, shared):
 def test_two_gloo_processes_share_one_run(parameters, shared):
     run = with_epochs(imrs.single(parameters, 1, 0), 1, seed=3)
     launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
+    damaged = paths.runs() / run.id / "checkpoint.pt"  # the first process alone sets it aside, and both start again
+    damaged.parent.mkdir(parents=True)
+    damaged.touch()
     process = start(shared, 1, 3, launcher=launcher)
     _, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
+    assert errors.count(f"{run.id}: starts again, and its checkpoint is set aside") == 1
     record = records.read(records.path_here(run.id))
     assert record.provenance["machine"]["device"] == "cpu x2"
     assert record.scores.shape == (24, 12)

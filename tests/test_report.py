@@ -461,6 +461,17 @@ def test_a_damaged_or_foreign_table_costs_itself_alone_and_is_named(results, cha
     assert re.search(rf"imrs_table3\.json: not a table.*({words}).*delete it and run its notebook", named(capsys))
 
 
+@pytest.mark.parametrize("name", ["claim", "paper"])
+def test_a_table_of_claims_that_lacks_what_the_page_says_of_them_is_named(results, capsys, name):
+    save_claims([Outcome.SUPPORTED])
+    file = results / "small" / "synthetic" / "claims.json"
+    plain = json.loads(file.read_text())
+    del plain["lines"][0]["cells"][name]
+    file.write_text(json.dumps(plain))
+    assert "IMRS, Table 3: channel excitation." in read()[0]
+    assert "claims.json: a line without claim or paper; delete it" in named(capsys)
+
+
 def test_a_table_that_is_not_text_is_named(results, capsys):
     (results / "small" / "synthetic" / "imrs_table3.json").write_bytes(b"\xff\xfe\x00bad")
     read()

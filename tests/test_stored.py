@@ -137,6 +137,11 @@ PACKED = packed.pack_numbers(np.zeros((5, 3)))
         ({"provenance": {**finished.PROVENANCE, "seconds": float("nan")}}, "provenance.seconds: .* not nan"),
         ({"provenance": {**finished.PROVENANCE, "date": "../../x"}}, "provenance.date: String should match"),
         ({"config": {}}, "not the configuration of a run"),
+        ({"config": {"data": 3}}, "not the configuration of a run"),
+        (
+            {"config": {k: v for k, v in record().config.items() if k != "teacher"}},
+            "its configuration leaves out fields",
+        ),
         ({"id": 3}, "id: Input should be a valid string, not 3"),
         ({"more": 3}, "more: Unexpected keyword argument"),
     ],

@@ -352,6 +352,18 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_again(checkpoint, 
     assert all(torch.equal(value, whole[1][name]) for name, value in again[1].items())
 
 
+def test_a_device_without_room_for_a_checkpoint_is_no_damage(checkpoint, monkeypatch):
+    fit(toy.run(), toy.Network(), checkpoint)
+
+    def full(*_):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(train.Training, "_take", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        fit(toy.run(), toy.Network(), checkpoint)
+    assert [each.name for each in checkpoint.parent.iterdir()] == ["checkpoint.pt"]
+
+
 def test_a_loss_that_is_not_finite_names_run_epoch_and_step(checkpoint):
     run = toy.run(lr=1e38, batch=4, momentum=0.0)
     with pytest.raises(ReproError, match=rf"^run {run.id} stopped in epoch 1, step 2: the loss .*\(loss (nan|inf)\)"):

@@ -33,7 +33,7 @@ def load_results(profile: str = "small") -> tuple[pd.DataFrame, dict[str, np.nda
 def _row(record: Record) -> Iterator[tuple[str, Any]]:
     yield from flat(record.config)
     yield from flat({"metrics": {k: v for k, v in record.metrics.items() if k != "per_class"}})
-    yield from flat({"history": record.history[-1]})
+    yield from flat({"history": (record.history or [{}])[-1]})
     yield from flat({"provenance": record.provenance})
     yield "clips", record.catalog
     yield "test_videos", len(record.labels)

@@ -12,7 +12,6 @@ from repro.report import evidence
 from repro.report.evidence import Table
 
 TOLD = (*DECIDED, Outcome.NOT_RUN)  # the outcomes of a claim, in the order of a sentence
-COSTS = "cost_claims"  # the name of the table of claims on cost
 ALWAYS = (Outcome.SUPPORTED, Outcome.CONTRADICTED)  # said even where no claim has it
 WHY = "power under 50 % for the paper's gain"
 
@@ -69,7 +68,7 @@ class Card:
 
 def of_tables(tables: Sequence[Table], counted: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Card]:
     """The cards of finished tables: of those of claims, and of the exact ones of claims on cost."""
-    costs = [line for table in tables if table.result.name == COSTS for line in table.result.lines]
+    costs = [line for table in tables if table.result.name == evidence.COSTS for line in table.result.lines]
     return cards(evidence.verdicts(tables), counted, costs)
 
 
@@ -160,7 +159,8 @@ def _exact(name: str, counted: Mapping[str, Sequence[Mapping[str, Any]]], costs:
         parts.append(f"{sum(printed)} of {len(printed)} printed rows of cost reproduced")
     else:
         parts.append("no printed cost is known")
-    said = [line.verdict.outcome for line in costs if line.cells["source"].partition(",")[0] == name]
+    judged = [line for line in costs if line.verdict is not None]
+    said = [line.verdict.outcome for line in judged if line.cells["source"].partition(",")[0] == name]
     if said:
         holds = said.count(Outcome.HOLDS)
         parts.append(f"{holds} of {number(len(said), 'claim')} on cost hold{'s' * (holds == 1)}")

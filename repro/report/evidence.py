@@ -16,6 +16,8 @@ from repro.papers import TITLES
 from repro.parameters import Parameters
 
 CLAIMS = "claims"  # the name of the table of verdicts, one for each folder of results
+COSTS = "cost_claims"  # the name of the table of claims on cost
+CELLS = {CLAIMS: {"claim", "paper"}, COSTS: {"source"}}  # that the page reads of each line
 NO_TABLES = ("records", "maps", "again")  # folders beside those of the data sets
 
 
@@ -72,6 +74,9 @@ def _table(file: Path) -> Table:
             f"{file}: not a table of this project (name {result.name!r}, paper {result.paper!r}); "
             "delete it and run its notebook again"
         )
+    wanted = CELLS.get(result.name, set())
+    if not all(wanted <= line.cells.keys() for line in result.lines):
+        raise ReproError(f"{file}: a line without {' or '.join(sorted(wanted))}; delete it and run its notebook again")
     return Table(file.parent.parent.name, file.parent.name, result)
 
 
