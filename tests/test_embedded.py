@@ -6,6 +6,8 @@ import json
 import re
 import resource
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from fractions import Fraction
 
@@ -16,6 +18,7 @@ import torch
 from scipy.stats import binom, ks_2samp
 from torch import nn
 
+from repro import paths
 from repro.config import DOSES, EMBEDDED, PROFILES, dose
 from repro.config import PRETEXT as PRETEXT_EDITION
 from repro.data.embedded import drawing, files
@@ -164,6 +167,16 @@ def test_an_interrupted_write_goes_on_and_a_finished_one_is_left_alone(written, 
     assert _bytes(root) == _bytes(written)
     with pytest.raises(ReproError, match=r"holds another embedded set \(\{'options': .{,500}\): delete it"):
         write(root, dataclasses.replace(SMALL, bias=0.5))
+
+
+def test_what_a_killed_write_left_is_swept(written, tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    folder = tmp_path / "set" / "hmdb51_org" / "rise"
+    folder.mkdir(parents=True)
+    for name in (f".x.avi.{dead.pid}.avi", f".0123456789abcdef.{paths.HOST}-{dead.pid}.part"):
+        (folder / name).touch()
+    assert _bytes(write(tmp_path / "set", SMALL)) == _bytes(written)
 
 
 def test_lost_and_damaged_files_of_a_finished_set_are_drawn_again_and_no_others(written, tmp_path, capsys):

@@ -19,7 +19,6 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,7 +33,7 @@ MAGIC = b"reproclip3\n"
 HEAD = struct.Struct(f"<{len(MAGIC)}sQQII")
 CRC = struct.Struct("<I")
 IMAGES = HEAD.size + CRC.size  # where they begin
-COPIED = 1 << 20  # bytes at a time
+COPIED = 1 << 16  # bytes at a time
 VERIFIED = 64  # images at a time
 
 
@@ -61,8 +60,9 @@ class Writer:
         shutil.copyfileobj(self.flow, self.file, COPIED)
         start = self.file.tell()
         text = json.dumps({**header, "frames": len(self.sizes[0])}, sort_keys=True).encode()
-        offsets = np.fromiter(accumulate((*self.sizes[0], *self.sizes[1]), initial=IMAGES), "<u8")
-        table = text + offsets.tobytes() + np.array([*self.checksums[0], *self.checksums[1]], "<u4").tobytes()
+        sizes, checksums = (np.concatenate(pair) for pair in (self.sizes, self.checksums))
+        offsets = IMAGES + np.concatenate([[0], np.cumsum(sizes)])
+        table = text + offsets.astype("<u8").tobytes() + checksums.astype("<u4").tobytes()
         self.file.write(table)
         head = HEAD.pack(MAGIC, start, start + len(table), len(text), zlib.crc32(table))
         self.file.seek(0)

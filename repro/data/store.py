@@ -6,6 +6,7 @@ flow method with all its parameters, bound). A folder contains one recipe; a fil
 
 import functools
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ from repro.errors import ReproError, require
 from repro.paths import atomic
 
 RANGES = {"side": (MIN_SIDE, 4096), "quality": (90, 100), "bound": (0.01, 1000)}  # of a recipe
+GROUP = 8  # frames that are decoded, and flows that are quantised, one after another
 ENDING = ".clip"
 LONGEST = 140  # bytes of a file's name: encrypted folders (eCryptfs) take 143, most disks 255
 STRANGE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # \ud800-\udfff: bytes that are not UTF-8
@@ -57,7 +59,7 @@ def source_identity(path: Path) -> dict:
     size, digest = 0, hashlib.sha256()
     for file in video.files(path):
         with video.readable(file), open(file, "rb") as opened:
-            while data := opened.read(1 << 20):
+            while data := opened.read(1 << 16):
                 size += len(data)
                 digest.update(data)
     return {"bytes": size, "sha256": digest.hexdigest()}
@@ -76,17 +78,18 @@ def resize_short_side(frame: np.ndarray, side: int) -> np.ndarray:
 def pack(source: Path, target: Path, recipe: Recipe, device: str = "cpu") -> int:
     """Decodes `source`, computes its flow and writes its packed file, atomically. Returns the number of frames, T.
 
-    Flow comes from the resized frames before their JPEG compression. Frames are in memory only while a flow needs them, so
-    a clip may be of any length. device: see `optical_flow.stream`.
+    Flow comes from the resized frames before their JPEG compression. A few frames are in memory at a time, so a clip may
+    be of any length. device: see `optical_flow.stream`.
     A video of one frame is an error, because it has no flow. The errors of `video.frames` and `paths.atomic` pass through.
     """
     before = _state(source)
     with atomic(target) as part:
         with packed.create(part) as writer:
             frames = _written(video.frames(source), source, recipe, writer)
-            for flow in optical_flow.stream(frames, recipe.flow, device=device):  # (H, W, 2)
-                for plane in np.moveaxis(optical_flow.quantise(flow, recipe.bound), 2, 0):
-                    writer.add(_encode(source, np.ascontiguousarray(plane), recipe.quality), flow=True)
+            for flows in _grouped(optical_flow.stream(frames, recipe.flow, device=device)):
+                for flow in optical_flow.quantise(np.stack(flows), recipe.bound):  # (H, W, 2)
+                    for c in (0, 1):
+                        writer.add(_encode(source, np.ascontiguousarray(flow[..., c]), recipe.quality), flow=True)
             count = len(writer.sizes[0])
             if count < 2:
                 raise ReproError(f"{source}: one frame only, so there is no flow; remove the clip or give another file")
@@ -107,10 +110,16 @@ def _state(source: Path) -> list[tuple[int, int]]:
 
 def _written(frames: Iterable[np.ndarray], source: Path, recipe: Recipe, writer: packed.Writer) -> Iterator[np.ndarray]:
     """Frames at the recipe's size, each appended to a packed file on its way to the flow."""
-    for frame in frames:
-        resized = resize_short_side(frame, recipe.side)
-        writer.add(_encode(source, cv2.cvtColor(resized, cv2.COLOR_RGB2BGR), recipe.quality), flow=False)
-        yield resized
+    for group in _grouped(resize_short_side(frame, recipe.side) for frame in frames):
+        for frame in group:
+            writer.add(_encode(source, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), recipe.quality), flow=False)
+        yield from group
+
+
+def _grouped(arrays: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    """Lists of `GROUP` arrays: one step for several in turn is faster than all steps for each, by a twelfth at 48 pixels."""
+    while group := list(itertools.islice(arrays, GROUP)):
+        yield group
 
 
 def _encode(source: Path, image: np.ndarray, quality: int) -> bytes:
