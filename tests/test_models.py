@@ -15,7 +15,7 @@ from repro.models import MODELS, build
 from repro.models.layers.excitation import ChannelExcitation, SqueezeExcitation
 from repro.models.tools.cost import excitation_multiplies, multiply_adds, parameters, published_models
 from repro.models.tools.freeze import freeze_batchnorm_except_first, freeze_except
-from repro.models.tools.inference import channels_last, fold_batchnorm, for_inference
+from repro.models.tools.inference import bf16_supported, channels_last, fold_batchnorm, for_inference
 from repro.train import sgd
 
 
@@ -216,6 +216,21 @@ def changed_by_training(model: nn.Module, name: str) -> set[str]:
             optimiser.step()
         model.eval()
     return {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "native"),
+    [
+        ({"avx512_f": True, "avx512_vnni": True, "avx512_bf16": False}, False),  # emulates
+        ({"avx512_f": True, "avx512_bf16": True}, True),
+        ({"amx_tile": True, "amx_bf16": True}, True),
+        ({"neon": True, "bf16": False}, False),
+        ({"neon": True, "bf16": True}, True),
+    ],
+)
+def test_bfloat16_is_for_processors_that_have_it(monkeypatch, capabilities, native):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert bf16_supported() is native
 
 
 @pytest.mark.slow
