@@ -11,14 +11,15 @@ import pytest
 
 from repro import paths, records, report
 from repro.config import EMBEDDED
+from repro.errors import ReproError
 from repro.evidence.statistics import DECIDED, Outcome
 from repro.models import MODELS
 from repro.models.tools.cost import published_models
 from repro.papers import controls, imrs
 from repro.papers.systems import SYSTEMS
 from repro.parameters import Parameters
+from repro.report import docs, readme
 from repro.report import page as drawn
-from repro.report import readme
 
 PAGES = {
     path.name: path.read_text(encoding="utf-8") for path in (paths.ROOT / "README.md", *paths.ROOT.glob("docs/*.md"))
@@ -45,6 +46,30 @@ def read(file) -> list[dict[str, str]]:
 
 def load(name: str) -> dict:
     return json.loads((BENCHMARKS / f"{name}.json").read_text())
+
+
+def test_tables_of_docs_are_those_of_results(tmp_path):
+    for file in sorted((paths.ROOT / "docs").glob("*.md")):
+        copy = tmp_path / file.name
+        copy.write_text(PAGES[file.name], encoding="utf-8")
+        docs.write(copy, paths.ROOT)
+        assert copy.read_text(encoding="utf-8") == PAGES[file.name], "python -m repro report writes these tables"
+
+
+def test_rows_of_a_table_in_docs_come_from_its_file(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "t.csv").write_text('row,ours,more\na|b,1.5,x\n"c, d",< 2,y\n')
+    page = tmp_path / "page.md"
+    page.write_text("Words.\n\n<!-- rows of results/t.csv -->\n\n| ours | row |\n|---|---|\n| old | old |\n\nMore.\n")
+    docs.write(page, tmp_path)
+    shown = "| ours | row |\n|---|---|\n| 1.5 | a\\|b |\n| < 2 | c, d |\n"
+    assert page.read_text() == f"Words.\n\n<!-- rows of results/t.csv -->\n\n{shown}\nMore.\n"
+    page.write_text(page.read_text().replace("| ours |", "| our |"))
+    with pytest.raises(ReproError, match=r"unknown column of results/t\.csv.*'our'.*did you mean 'ours'"):
+        docs.write(page, tmp_path)
+    page.write_text(page.read_text().replace("t.csv", "u.csv"))
+    with pytest.raises(ReproError, match=r"page\.md shows results/u\.csv, which does not exist"):
+        docs.write(page, tmp_path)
 
 
 @pytest.fixture(scope="module")

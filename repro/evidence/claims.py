@@ -201,6 +201,31 @@ def _line(finding: Finding, rests_on: str) -> Line:
     return Line(cells, tuple(run.id for run in finding.runs), finding.verdict)
 
 
+def power(findings: Sequence[Finding], parameters: Parameters) -> Result:
+    """The table of what these runs could have found: per paper, the true gain that they would have seen with 80 % power."""
+    lines = []
+    for paper in dict.fromkeys(each.claim.paper for each in findings):
+        own = [each.verdict for each in findings if each.claim.paper == paper and each.verdict.smallest_gain_text]
+        seen = [each.smallest_gain_text for each in sorted(own, key=lambda verdict: verdict.gain.smallest_gain)]
+        cells = {
+            "paper": paper, "claims": str(len(own)), "least": "".join(seen[:1]), "largest": "".join(seen[-1:]),
+            str(Outcome.NOT_TESTABLE): str(sum(each.outcome is Outcome.NOT_TESTABLE for each in own)),
+        }  # fmt: skip
+        lines.append(Line(cells))
+    return Result(
+        name="power",
+        paper="",
+        title="What these runs could have found.",
+        claim="The true gain, in points, that the runs behind a claim would have resolved with 80 % power: the least and the "
+        "largest over the claims of each paper.",
+        tier=parameters.tier,
+        notebook="claims",
+        command=tables.notebook_command("claims", parameters),
+        lines=tuple(lines),
+        numeric=("claims", "least", "largest", str(Outcome.NOT_TESTABLE)),
+    )
+
+
 def sentence(findings: Sequence[Finding]) -> str:
     """How many claims came out which way."""
     counts = Counter(finding.verdict.outcome for finding in findings)

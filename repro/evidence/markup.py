@@ -3,6 +3,7 @@
 import html
 import re
 
+HTML = re.compile(r"<(?! )|>|&")  # before a space, "<" begins no tag, and "< 0.001" is easier to read
 ACTIVE = re.compile(r"[\\`*~|]|(?<!\w)_|_(?!\w)|\[(?=[^]]*\]\()")  # in GitHub's Markdown, its tables included
 LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
@@ -12,7 +13,8 @@ LATEX = {
 
 def as_markdown(text: str) -> str:
     """Text for a line or a cell of a table in Markdown."""
-    return ACTIVE.sub(r"\\\g<0>", html.escape(" ".join(text.splitlines()), quote=False))
+    line = HTML.sub(lambda found: html.escape(found[0]), " ".join(text.splitlines()))
+    return ACTIVE.sub(r"\\\g<0>", line)
 
 
 def as_code(text: str) -> str:

@@ -14,7 +14,8 @@ COMMITTED = ("small", "gpu", "paper")  # these profiles share one page; smoke, w
 def write(profile: str = "small") -> Path:
     """Writes results/index.html, one page that needs no network; for the smoke profile results/smoke/index.html.
 
-    The page of the other profiles comes with the results in the README beside results/, where there is one.
+    The page of the other profiles comes with the results in the README beside results/, where there is one, and with the
+    tables that docs/ there shows.
     Raises a ReproError that names the file where a table, a figure or a record cannot be read.
     """
     if profile not in PROFILES:
@@ -24,9 +25,11 @@ def write(profile: str = "small") -> Path:
         part.write_text(text(profile, target.parent), encoding="utf-8")
     beside = paths.out() / "README.md"
     if profile != "smoke" and beside.exists():
-        from repro.report import page, readme  # as in `text`
+        from repro.report import docs, page, readme  # as in `text`
 
         readme.write(page.summary(COMMITTED), beside)
+        for file in sorted(beside.parent.glob("docs/*.md")):
+            docs.write(file, beside.parent)
     return target
 
 
