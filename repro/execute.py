@@ -3,7 +3,8 @@
 import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import joblib
@@ -18,18 +19,23 @@ from repro.errors import ReproError
 from repro.make import is_made, make
 from repro.records import Record
 
+if TYPE_CHECKING:  # an optional dependency
+    from repro.cluster import Cluster
+
 
 def execute(
-    runs: Sequence[Run], jobs: int = -1, device: str = "auto", fresh: bool = False, weights: bool = False
-) -> list[Record]:
+    runs: Sequence[Run], jobs: int = -1, device: str = "auto", fresh: bool = False, weights: bool = False,
+    cluster: "Cluster | None" = None,
+) -> list[Record]:  # fmt: skip
     """The records of `runs`, in order. Runs without a record are prepared, trained and tested first.
 
     jobs: processes at once; -1: one per core, but a single one for full-size networks or on a GPU.
     fresh: a record committed with the project does not count, only one made on this machine.
     weights: the trained network must be on this machine too; a run without it is made again.
+    cluster: prepares and makes the runs in place of this machine's processes.
     A run that fails is named in one error at the end, when all others are done. Under torchrun all processes share each run.
     """
-    accelerator = networks.resolve_device(device)
+    accelerator = cluster.accelerator(device) if cluster else networks.resolve_device(device)
     todo = missing(runs, fresh, weights)
     for run in todo:
         models.check(run.model.name, run.model.arguments)
@@ -37,8 +43,15 @@ def execute(
     _compare_clips([run for run in runs if run.id not in ids])
     failed: dict[str, str] = {}
     if todo:
-        prepare_clips(todo, jobs)
-        _make_all(todo, workers(todo, jobs, accelerator), accelerator, failed)
+        prepare_clips(todo, jobs, cluster)
+        attempt = functools.partial(_attempt, accelerator=accelerator)
+        if cluster:
+            print(f"{len(todo)} runs to make, on {accelerator}; watch them at {cluster.dashboard}", file=sys.stderr)
+            _follow(todo, _on(cluster, todo, attempt, accelerator), failed)
+        else:
+            count = workers(todo, jobs, accelerator)
+            print(f"{len(todo)} runs to make, {count} at a time on {accelerator}", file=sys.stderr)
+            _follow(todo, _here(todo, attempt, count, failed), failed)
     if failed:
         raise ReproError(f"{len(failed)} runs failed, the others are recorded: " + "; ".join(failed.values()))
     return [records.get(run) for run in runs]
@@ -60,11 +73,11 @@ def missing(runs: Sequence[Run], fresh: bool = False, weights: bool = False) -> 
     return [run for level in levels(list(wanted.values())) for run in level if run.id in wanted]
 
 
-def prepare_clips(runs: Sequence[Run], jobs: int = -1) -> None:
+def prepare_clips(runs: Sequence[Run], jobs: int = -1, cluster: "Cluster | None" = None) -> None:
     """Decodes every clip of the runs, computes its flow and stores both; the embedded set is drawn first."""
     different = {(_clips(run.data), recipe_of(run.data)): run.data for run in runs}
     for data in different.values():
-        prepared(data, jobs)
+        prepared(data, jobs, cluster)
 
 
 def _clips(d: Data) -> tuple:
@@ -110,34 +123,51 @@ def workers(runs: Sequence[Run], jobs: int, accelerator: str) -> int:
     return joblib.cpu_count() if jobs == -1 else jobs
 
 
-def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[str, str]) -> None:
-    """Makes runs side by side, level by level; fills `failed` with {id of a run: its error}."""
-    print(f"{len(todo)} runs to make, {workers} at a time on {accelerator}", file=sys.stderr)
+Attempt = Callable[..., str]  # of a run and the errors of the runs that it needs
+DIED = "its process died, by a crash of a library or for want of memory"
+
+
+def _here(
+    todo: Sequence[Run], attempt: Attempt, count: int, failed: dict[str, str]
+) -> Iterator[tuple[Run, str | None]]:
+    """(run, error) of runs made side by side on this machine, level by level. A run that needs a failed one is left out."""
     get_reusable_executor().shutdown()  # workers that packed clips; growing now, they would be reported as leaking
-    done, ids = 0, {run.id for run in todo}
+    for level in _levels_of(todo):
+        lost = [run for run in level if any(needed.id in failed for needed in run.needs)]
+        yield from ((run, None) for run in lost)
+        if ready := [run for run in level if run not in lost]:
+            yield from processes.each(attempt, ready, min(count, len(ready)), ahead=1)
+
+
+def _on(
+    cluster: "Cluster", todo: Sequence[Run], attempt: Attempt, accelerator: str
+) -> Iterator[tuple[Run, str | None]]:
+    """(run, error) of runs made on a cluster, each as soon as the networks that it needs are there."""
+    order = [run for level in _levels_of(todo) for run in level]
+    place = {run.id: i for i, run in enumerate(order)}
+    needs = [[place[needed.id] for needed in run.needs if needed.id in place] for run in order]
+    yield from cluster.each(attempt, order, needs, accelerator)
+
+
+def _follow(todo: Sequence[Run], outcomes: Iterator[tuple[Run, str | None]], failed: dict[str, str]) -> None:
+    """Shows the progress of runs; fills `failed` with {id of a run: its error}."""
     with tqdm(total=len(todo), unit="run", disable=None, file=sys.stderr) as bar:
-        for level in levels(todo):
-            ready = []
-            for run in (each for each in level if each.id in ids):
-                if lost := [needed for needed in run.needs if needed.id in failed]:
-                    failed[run.id] = f"run {run.id} needs run {lost[0].id} ({lost[0].title})"
-                else:
-                    ready.append(run)
-            if not ready:
-                continue
-            attempt = functools.partial(_attempt, accelerator=accelerator)
-            for run, error in processes.each(attempt, ready, min(workers, len(ready)), ahead=1):
-                if error is None:
-                    error = f"failed: run {run.id}: its process died, by a crash of a library or for want of memory"
-                bar.update()
-                done += 1  # the bar does not count where it is not shown
-                tqdm.write(f"  {done} of {len(todo)} runs: {error or run.title}", file=sys.stderr)
-                if error:
-                    failed[run.id] = error
+        for done, (run, error) in enumerate(outcomes, start=1):
+            if lost := [needed for needed in run.needs if needed.id in failed]:
+                error = f"run {run.id} needs run {lost[0].id} ({lost[0].title})"
+            elif error is None:
+                error = f"failed: run {run.id}: {DIED}"
+            if error:
+                failed[run.id] = error
+            bar.update()
+            # the bar does not count where it is not shown
+            tqdm.write(f"  {done} of {len(todo)} runs: {error or run.title}", file=sys.stderr)
 
 
-def _attempt(run: Run, accelerator: str) -> str:
-    """Makes a run; returns what went wrong, or nothing."""
+def _attempt(run: Run, *errors: str | None, accelerator: str) -> str | None:
+    """Makes a run; returns what went wrong, or nothing. errors: those of the runs it needs; with any, it is not made."""
+    if any(error != "" for error in errors):
+        return None
     try:
         make(run, accelerator)
         return ""
@@ -145,6 +175,12 @@ def _attempt(run: Run, accelerator: str) -> str:
         return f"failed: {error}"
     except (RuntimeError, OSError, MemoryError, cv2.error) as error:  # no memory, a full disk: not the other runs' end
         return f"failed: run {run.id}: {type(error).__name__}: {error}"
+
+
+def _levels_of(todo: Sequence[Run]) -> list[list[Run]]:
+    """The levels of the runs to make, without those that are made already."""
+    ids = {run.id for run in todo}
+    return [[run for run in level if run.id in ids] for level in levels(todo)]
 
 
 def levels(runs: Sequence[Run]) -> list[list[Run]]:

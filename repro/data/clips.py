@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from repro.data.catalog import Catalog
 from repro.data.store import Recipe
 from repro.data.transforms import Crop
 from repro.errors import ReproError
+
+if TYPE_CHECKING:  # an optional dependency
+    from repro.cluster import Cluster
 
 IN_MEMORY = 1 << 30  # bytes of decoded frames up to which a part of a data set is kept in memory
 
@@ -42,10 +46,10 @@ def store_folder(data: Data) -> Path:
     return store.folder(data.dataset, catalog.data_root(data), recipe_of(data), paths.data())
 
 
-def prepared(data: Data, jobs: int = -1) -> Catalog:
+def prepared(data: Data, jobs: int = -1, cluster: "Cluster | None" = None) -> Catalog:
     """The table of clips of a run, all of them stored: draws the embedded set, decodes, computes flow where that is missing."""
-    found = catalog.of(data, jobs)
-    prepare.require_all(prepare.prepare(found.table, data.dataset, catalog.data_root(data), recipe_of(data), jobs))
+    found, root, recipe = catalog.of(data, jobs), catalog.data_root(data), recipe_of(data)
+    prepare.require_all(prepare.prepare(found.table, data.dataset, root, recipe, jobs, cluster=cluster))
     return found
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import joblib
 import numpy as np
@@ -18,6 +19,9 @@ from repro.data.flow import methods as flow
 from repro.data.one_clip import Item, Outcome
 from repro.data.store import Recipe
 from repro.errors import ReproError, Unwritable, require
+
+if TYPE_CHECKING:  # an optional dependency
+    from repro.cluster import Cluster
 
 KINDS = "made", "there", "failed"
 DIED = "the process that packed it died, by a crash of a library or for want of memory; convert it or leave it out"
@@ -43,8 +47,9 @@ class Prepared:
 
 
 def prepare(
-    table: pd.DataFrame, dataset: str, root: Path, recipe: Recipe, jobs: int = -1, device: str = "cpu"
-) -> Prepared:
+    table: pd.DataFrame, dataset: str, root: Path, recipe: Recipe, jobs: int = -1, device: str = "cpu",
+    cluster: "Cluster | None" = None,
+) -> Prepared:  # fmt: skip
     """Packs every clip of `table` (columns clip, path) that is not packed yet, or whose packed file is damaged.
 
     Clips are written one by one and atomically, so a killed call loses only the clips in work, and several calls at once
@@ -52,8 +57,9 @@ def prepare(
     whether failures are fatal. A store that takes no file raises Unwritable, because no other clip could be written.
     jobs: worker processes, -1 for one per core.
     device: of torch, "cpu" or "cuda", for the flow "tvl1_torch". All other flow is computed on the CPU.
+    cluster: packs the clips in place of this machine's processes.
     """
-    _check_device(device, recipe)
+    _check_device(device, recipe, cluster)
     base = store.folder(dataset, root, recipe, paths.data())
     with paths.writing(base):  # what is wrong with the folder is one error now, not one for each clip
         base.mkdir(exist_ok=True)
@@ -62,7 +68,7 @@ def prepare(
     start = time.perf_counter()
     if work:  # the bar is for terminals only, so that a log does not fill with it
         results = tqdm(
-            _results(work, recipe, jobs, device), f"preparing {dataset}", len(work), unit="clip", disable=None,
+            _results(work, recipe, jobs, device, cluster), f"preparing {dataset}", len(work), unit="clip", disable=None,
             file=sys.stderr,
         )  # fmt: skip
         try:
@@ -89,10 +95,13 @@ def require_all(prepared: Prepared) -> None:
         )
 
 
-def _check_device(device: str, recipe: Recipe) -> None:
+def _check_device(device: str, recipe: Recipe, cluster: "Cluster | None") -> None:
     require(device in ("cpu", "cuda"), "device", device, "'cpu' or 'cuda'")
     if device == "cuda":
         require(recipe.flow == "tvl1_torch", "device", device, f"'cpu' for flow {recipe.flow!r}")
+        if cluster:
+            cluster.accelerator(device)
+            return
         import torch  # here: preparing starts seconds faster without it
 
         require(torch.cuda.is_available(), "device", device, "'cpu' on this machine, where torch finds no GPU")
@@ -117,23 +126,30 @@ def _looked_at(table: pd.DataFrame, base: Path, recipe: Recipe) -> tuple[dict[st
     return outcomes, work
 
 
-def _results(work: list[Item], recipe: Recipe, jobs: int, device: str) -> Iterator[tuple[Item, Outcome]]:
+def _results(
+    work: list[Item], recipe: Recipe, jobs: int, device: str, cluster: "Cluster | None"
+) -> Iterator[tuple[Item, Outcome]]:
     """What becomes of each clip, as it is known. Clips that another `prepare` has in work come last."""
     busy = []
-    for item, outcome in _side_by_side(work, recipe, jobs, device, wait=False):
+    for item, outcome in _side_by_side(work, recipe, jobs, device, cluster, wait=False):
         if outcome.kind == "busy":
             busy.append(item)
         else:
             yield item, outcome
-    yield from _side_by_side(busy, recipe, jobs, device, wait=True)
+    yield from _side_by_side(busy, recipe, jobs, device, cluster, wait=True)
 
 
 def _side_by_side(
-    work: list[Item], recipe: Recipe, jobs: int, device: str, wait: bool
+    work: list[Item], recipe: Recipe, jobs: int, device: str, cluster: "Cluster | None", wait: bool
 ) -> Iterator[tuple[Item, Outcome]]:
     """Packs clips in several processes; with "tvl1_torch" in threads, so that one process has the device."""
     attend = functools.partial(one_clip.attend, recipe=recipe, device=device, wait=wait)
     count = processes.count(jobs, len(work))
+    if cluster:
+        accelerator = "cuda" if device == "cuda" else "cpu"
+        for item, outcome in cluster.each(attend, work, accelerator=accelerator):
+            yield item, outcome or Outcome("failed", error=f"{item.source}: {DIED}")
+        return
     if recipe.flow == "tvl1_torch":
         threads = joblib.Parallel(count, backend="threading", return_as="generator")
         yield from zip(work, threads(joblib.delayed(attend)(item) for item in work), strict=True)

@@ -1,0 +1,178 @@
+"""Work on a cluster: real schedulers and workers, killed, late, restarted, unfit."""
+
+import contextlib
+import dataclasses
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("distributed", reason="needs the extra repro[cluster]")
+
+import distributed
+
+from repro import execute, paths, records
+from repro.cluster import Cluster
+from repro.errors import ReproError
+from repro.papers import imrs
+from repro.parameters import Parameters
+
+
+def product(item: int, *needed: int) -> int:
+    if item == 13:
+        raise ReproError("thirteen")
+    for each in needed:
+        item *= each
+    return item
+
+
+@pytest.fixture
+def here(home):
+    """A scheduler and one worker in this process."""
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
+    ) as local:
+        yield local
+
+
+def test_an_item_gets_the_results_of_those_it_needs(here):
+    with Cluster(here.scheduler_address) as cluster:
+        found = list(cluster.each(product, [2, 3, 5, 7], [(), (0,), (0, 1), ()]))
+    assert dict(found) == {2: 2, 3: 6, 5: 60, 7: 7}
+    assert len(found) == 4
+    assert not list(paths.data().glob(".cluster*"))
+
+
+def test_an_error_ends_the_work(here):
+    with Cluster(here.scheduler_address) as cluster, pytest.raises(ReproError, match="thirteen"):
+        list(cluster.each(product, [1, 13, 2]))
+
+
+def test_more_items_than_are_handed_out_at_once(here, monkeypatch):
+    monkeypatch.setattr("repro.cluster.WINDOW", 3)
+    with Cluster(here.scheduler_address) as cluster:
+        needs = [(i - 1,) if i else () for i in range(10)]
+        found = dict(cluster.each(product, list(range(1, 11)), needs))
+    assert found == {n: math.factorial(n) for n in range(1, 11)}
+
+
+def test_a_worker_that_cannot_share_the_work_is_refused(home):
+    with (
+        distributed.LocalCluster(
+            1, threads_per_worker=2, processes=False, dashboard_address=None, protocol="tcp"
+        ) as local,
+        pytest.raises(ReproError, match=r"worker tcp://.* has 2 threads; start it with --nthreads 1"),
+    ):
+        Cluster(local.scheduler_address).__enter__()
+    assert not list(paths.data().glob(".cluster*"))
+
+
+def test_a_gpu_is_asked_of_workers_that_have_one(here):
+    with Cluster(here.scheduler_address) as cluster:
+        assert (cluster.accelerator("auto"), cluster.accelerator("cpu")) == ("cpu", "cpu")
+        with pytest.raises(ReproError, match="no worker has a GPU: start workers with --resources GPU=1"):
+            cluster.accelerator("cuda")
+
+
+def test_no_scheduler_is_one_clear_error(home, monkeypatch):
+    monkeypatch.setattr("repro.cluster.FIRST", 0)
+    with pytest.raises(
+        ReproError, match=r"no scheduler answers at tcp://127\.0\.0\.1:9; start it, then the same command"
+    ):
+        Cluster("tcp://127.0.0.1:9").__enter__()
+
+
+class Machines:
+    """A scheduler and its workers, each a process of its own."""
+
+    def __init__(self, log):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address, self.log, self.started = f"tcp://127.0.0.1:{self.port}", open(log, "w"), []  # noqa: SIM115
+
+    def start(self, *arguments) -> subprocess.Popen:
+        command = [sys.executable, "-m", "dask", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(paths.ROOT)}
+        process = subprocess.Popen(
+            command, stdout=self.log, stderr=self.log, cwd=paths.ROOT, env=environment, start_new_session=True
+        )
+        self.started.append(process)
+        return process
+
+    def scheduler(self) -> subprocess.Popen:
+        return self.start("scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+
+    def worker(self) -> subprocess.Popen:
+        return self.start("worker", self.address, "--nthreads", "1", "--no-dashboard", "--no-nanny")
+
+    def stop(self) -> None:
+        for process in self.started:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self.log.close()
+
+
+@pytest.fixture
+def machines(tmp_path):
+    started = Machines(tmp_path / "dask.log")
+    yield started
+    started.stop()
+
+
+def until(what, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_a_late_one_and_a_new_scheduler_leave_the_records_of_one_machine(home, machines, monkeypatch):
+    """All runs once, with the same scores and histories."""
+    parameters = Parameters(profile="smoke", jobs=1)
+    student = imrs.student(parameters, 1, 0)
+    longer = dataclasses.replace(student.teacher.optimisation, epochs=8)
+    runs = [student, *(dataclasses.replace(student.teacher, seed=s, optimisation=longer) for s in range(1, 4))]
+    alone = execute.execute(runs, jobs=1)
+    monkeypatch.setenv("REPRO_RUNS", str(home / "runs of the cluster"))
+
+    def logged(i: int, epoch: int) -> bool:
+        log = paths.runs() / runs[i].id / "log.txt"
+        return log.exists() and f"epoch {epoch}," in log.read_text()
+
+    scheduler, first = machines.scheduler(), machines.worker()
+    steps = iter(
+        [
+            (lambda: logged(1, 3), lambda: (first.kill(), machines.worker())),  # in mid training; the other comes late
+            (lambda: logged(2, 2), lambda: (scheduler.kill(), machines.scheduler(), machines.worker())),
+        ]
+    )
+
+    def disturb() -> None:
+        for ready, act in steps:
+            until(ready)
+            act()
+
+    disturber = threading.Thread(target=disturb)
+    disturber.start()
+    with Cluster(machines.address) as cluster:
+        shared = execute.execute(runs, cluster=cluster, fresh=True)
+    disturber.join()
+    again = 0
+    for run, one, other in zip(runs, alone, shared, strict=True):
+        assert (one.history, one.metrics) == (other.history, other.metrics), run.title
+        assert (one.scores == other.scores).all()
+        log = (paths.runs() / run.id / "log.txt").read_text().splitlines()
+        trained = sum("epoch " in line and "goes on" not in line for line in log)
+        again += trained - run.optimisation.epochs
+    assert 0 <= again <= 2  # the epochs in work when the worker and the scheduler were killed
+    assert {path.parent.name for path in paths.runs().glob("*/record.json")} >= {run.id for run in runs}
+    assert records.here(student.teacher) is not None
