@@ -2,20 +2,19 @@
 
 import functools
 import os
-import sys
+import re
 from collections.abc import Sequence
 
 import cv2
 import joblib
 from joblib.externals.loky import get_reusable_executor
-from tqdm import tqdm
 
-from repro import models, networks, processes, records
+from repro import models, networks, processes, progress, records
 from repro.config import Data, Run
 from repro.data import catalog
 from repro.data.clips import prepared, recipe_of
 from repro.errors import ReproError
-from repro.make import is_made, make
+from repro.make import is_made, log_path, make
 from repro.records import Record
 
 
@@ -112,10 +111,12 @@ def workers(runs: Sequence[Run], jobs: int, accelerator: str) -> int:
 
 def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[str, str]) -> None:
     """Makes runs side by side, level by level; fills `failed` with {id of a run: its error}."""
-    print(f"{len(todo)} runs to make, {workers} at a time on {accelerator}", file=sys.stderr)
+    said = f"{len(todo)} runs to make, {workers} at a time on {accelerator}"
+    progress.say(said)
     get_reusable_executor().shutdown()  # workers that packed clips; growing now, they would be reported as leaking
     done, ids = 0, {run.id for run in todo}
-    with tqdm(total=len(todo), unit="run", disable=None, file=sys.stderr) as bar:
+    bar = progress.bar(said, sum(run.optimisation.epochs for run in todo), "epoch")
+    with bar, progress.following(bar, functools.partial(_epochs, todo, _logged(todo))):
         for level in levels(todo):
             ready = []
             for run in (each for each in level if each.id in ids):
@@ -129,11 +130,26 @@ def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[
             for run, error in processes.each(attempt, ready, min(workers, len(ready)), ahead=1):
                 if error is None:
                     error = f"failed: run {run.id}: its process died, by a crash of a library or for want of memory"
-                bar.update()
-                done += 1  # the bar does not count where it is not shown
-                tqdm.write(f"  {done} of {len(todo)} runs: {error or run.title}", file=sys.stderr)
+                done += 1
+                bar.set_postfix_str(f"{done} of {len(todo)} runs done", refresh=False)
+                progress.say(f"  {done} of {len(todo)} runs: {error or run.title}")
                 if error:
                     failed[run.id] = error
+
+
+def _logged(runs: Sequence[Run]) -> dict[str, int]:
+    """{id: bytes in its log} of runs: what an earlier call left there."""
+    logs = {run.id: log_path(run) for run in runs}
+    return {name: log.stat().st_size if log.exists() else 0 for name, log in logs.items()}
+
+
+def _epochs(runs: Sequence[Run], before: dict[str, int]) -> int:
+    """Epochs that runs have behind them, by what they have logged since there were `before` bytes."""
+    count = 0
+    for run in (each for each in runs if log_path(each).exists()):
+        numbers = re.findall(rb"epoch (\d+)", log_path(run).read_bytes()[before[run.id] :])
+        count += int(numbers[-1]) if numbers else 0
+    return count
 
 
 def _attempt(run: Run, accelerator: str) -> str:

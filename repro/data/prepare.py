@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from repro import paths, processes
+from repro import paths, processes, progress
 from repro.data import one_clip, store
 from repro.data.flow import methods as flow
 from repro.data.one_clip import Item, Outcome
@@ -60,11 +60,8 @@ def prepare(
     one_clip.sweep(base)
     outcomes, work = _looked_at(table, base, recipe)
     start = time.perf_counter()
-    if work:  # the bar is for terminals only, so that a log does not fill with it
-        results = tqdm(
-            _results(work, recipe, jobs, device), f"preparing {dataset}", len(work), unit="clip", disable=None,
-            file=sys.stderr,
-        )  # fmt: skip
+    if work:
+        results = progress.bar(f"preparing {dataset}", len(work), "clip", _results(work, recipe, jobs, device))
         try:
             for item, outcome in results:
                 outcomes[item.clip] = outcome
