@@ -21,8 +21,11 @@ test: $(STAMP)
 drill: $(STAMP)
 	$(VENV)/bin/python tests/drills --minutes $(MINUTES)
 
+# what notebooks write goes to data/out, and git is told to see notebooks without their outputs: git status stays clean
+NO_OUTPUTS := --keep-id --extra-keys "metadata.language_info.codemirror_mode metadata.language_info.file_extension metadata.language_info.mimetype metadata.language_info.nbconvert_exporter metadata.language_info.pygments_lexer metadata.language_info.version"
 lab: $(STAMP)
-	$(VENV)/bin/jupyter lab notebooks
+	-git config filter.notebook.clean '"$(CURDIR)/$(VENV)/bin/nbstripout" $(NO_OUTPUTS)'
+	REPRO_OUT=$${REPRO_OUT:-$(CURDIR)/data/out} $(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/index.ipynb
 
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11 or later, or name it: make PYTHON=python3.11"; exit 1; }

@@ -4,11 +4,14 @@ import ast
 import importlib
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
+import nbformat
 import pytest
 
 from repro import notebooks, paths, reproduce
@@ -47,7 +50,37 @@ def code(name: str) -> list[str]:
 
 
 def test_every_notebook_file_is_listed():
-    assert sorted(p.stem for p in notebooks.FOLDER.glob("*.ipynb")) == sorted(NAMES)
+    assert sorted(p.stem for p in notebooks.FOLDER.glob("*.ipynb")) == sorted([*NAMES, "index"])
+
+
+def test_the_index_lists_all_notebooks_in_reading_order():
+    index = json.loads((notebooks.FOLDER / "index.ipynb").read_text())["cells"]
+    assert {cell["cell_type"] for cell in index} == {"markdown"}
+    text = "\n".join("".join(cell["source"]) for cell in index)
+    links = re.findall(r"^- \[(\w+)\]\((\w+)\.ipynb\): ", text, re.MULTILINE)
+    assert [label for label, _ in links] == [target for _, target in links] == NAMES
+    for target in re.findall(r"\]\((\.\./[\w./-]+)\)", text):
+        assert (notebooks.FOLDER / target).exists(), target
+    assert "index.ipynb" in (paths.ROOT / "Makefile").read_text().partition("\nlab:")[2].partition("\n\n")[0]
+
+
+@pytest.mark.slow
+def test_git_sees_no_change_in_a_notebook_that_jupyterlab_saved(tmp_path):
+    """The filter that `make lab` gives to git turns it back into the committed file, byte for byte."""
+    (options,) = re.findall(r"^NO_OUTPUTS := (.*)$", (paths.ROOT / "Makefile").read_text(), re.MULTILINE)
+    files = sorted(notebooks.FOLDER.glob("*.ipynb"))
+    for file in files:
+        notebook = nbformat.read(file, 4)
+        notebook.metadata.language_info |= {"version": "3.11.7", "codemirror_mode": {"name": "ipython"}}
+        notebook.metadata.widgets = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.execution_count, cell.outputs = 7, [nbformat.v4.new_output("stream", text="seen\n")]
+        nbformat.write(notebook, tmp_path / file.name)
+    saved = [str(tmp_path / file.name) for file in files]
+    subprocess.run([sys.executable, "-m", "nbstripout", *shlex.split(options), *saved], check=True)
+    for file in files:
+        assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
 
 
 @pytest.mark.parametrize("name", NAMES)
