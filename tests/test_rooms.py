@@ -35,7 +35,7 @@ ROOMS = {
     "execute": "errors processes progress config records models data networks make",
     "evidence": "errors paths progress damaged machine checked config parameters papers metrics records models data networks",
     "maps": "errors paths progress damaged machine packed checked config parameters records data networks evidence",
-    "figures": "paths parameters papers records data evidence maps",
+    "figures": "errors paths parameters papers records data evidence maps",
     "notebooks": "errors paths config parameters papers",
     "again": "errors paths damaged machine checked parameters papers records notebooks",
     "report": "errors paths damaged config parameters papers records models evidence notebooks again",
