@@ -21,11 +21,15 @@ test: $(STAMP)
 drill: $(STAMP)
 	$(VENV)/bin/python tests/drills --minutes $(MINUTES)
 
-# what notebooks write goes to data/out, and git is told to see notebooks without their outputs: git status stays clean
-NO_OUTPUTS := --keep-id --extra-keys "metadata.language_info.codemirror_mode metadata.language_info.file_extension metadata.language_info.mimetype metadata.language_info.nbconvert_exporter metadata.language_info.pygments_lexer metadata.language_info.version"
-lab: $(STAMP)
-	-git config filter.notebook.clean '"$(CURDIR)/$(VENV)/bin/nbstripout" $(NO_OUTPUTS)'
-	REPRO_OUT=$${REPRO_OUT:-$(CURDIR)/data/out} $(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/index.ipynb
+# copies that are yours to change, so that git status stays clean; what they write goes to data/out. A notebook that is
+# newer than its copy, after git pull, replaces it, and the copy is kept as NAME.before.ipynb
+lab: $(STAMP) $(patsubst notebooks/%,my-notebooks/%,$(wildcard notebooks/*.ipynb))
+	REPRO_OUT=$${REPRO_OUT:-$(CURDIR)/data/out} $(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/my-notebooks/index.ipynb
+
+my-notebooks/%.ipynb: notebooks/%.ipynb
+	@mkdir -p my-notebooks
+	@if [ -e $@ ]; then mv $@ my-notebooks/$*.before.ipynb; fi
+	@cp $< $@
 
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11 or later, or name it: make PYTHON=python3.11"; exit 1; }

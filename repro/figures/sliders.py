@@ -27,10 +27,13 @@ def sliders(
     """
     if not _watched():
         return Image(_stacked([png(draw(**state)) for state in states]))
-    picture = widgets.Image(value=png(draw(**states[0])))
+    picture = widgets.Image(value=png(draw(**states[0])), layout={"width": "auto", "align_self": "flex-start"})
     moved = {
         name: widgets.SelectionSlider(
-            options=list(values), value=states[0][name], description=name, style={"description_width": "initial"}
+            options=list(values),
+            value=states[0][name],
+            description=name,
+            continuous_update=False,
         )
         for name, values in choices.items()
     }
