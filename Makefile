@@ -21,8 +21,15 @@ test: $(STAMP)
 drill: $(STAMP)
 	$(VENV)/bin/python tests/drills --minutes $(MINUTES)
 
-lab: $(STAMP)
-	$(VENV)/bin/jupyter lab notebooks
+# copies that are yours to change, so that git status stays clean; what they write goes to data/out. A notebook that is
+# newer than its copy, after git pull, replaces it, and the copy is kept as NAME.before.ipynb
+lab: $(STAMP) $(patsubst notebooks/%,my-notebooks/%,$(wildcard notebooks/*.ipynb))
+	REPRO_OUT=$${REPRO_OUT:-$(CURDIR)/data/out} $(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/my-notebooks/index.ipynb
+
+my-notebooks/%.ipynb: notebooks/%.ipynb
+	@mkdir -p my-notebooks
+	@if [ -e $@ ]; then mv $@ my-notebooks/$*.before.ipynb; fi
+	@cp $< $@
 
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11 or later, or name it: make PYTHON=python3.11"; exit 1; }

@@ -2,21 +2,20 @@
 
 import functools
 import os
-import sys
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import cv2
 import joblib
 from joblib.externals.loky import get_reusable_executor
-from tqdm import tqdm
 
-from repro import models, networks, processes, records
+from repro import models, networks, processes, progress, records
 from repro.config import Data, Run
 from repro.data import catalog
 from repro.data.clips import prepared, recipe_of
 from repro.errors import ReproError
-from repro.make import is_made, make
+from repro.make import is_made, log_path, make
 from repro.records import Record
 
 if TYPE_CHECKING:  # an optional dependency
@@ -46,12 +45,12 @@ def execute(
         prepare_clips(todo, jobs, cluster)
         attempt = functools.partial(_attempt, accelerator=accelerator)
         if cluster:
-            print(f"{len(todo)} runs to make, on {accelerator}; watch them at {cluster.dashboard}", file=sys.stderr)
-            _follow(todo, _on(cluster, todo, attempt, accelerator), failed)
+            said = f"{len(todo)} runs to make, on {accelerator}; watch them at {cluster.dashboard}"
+            _follow(said, todo, _on(cluster, todo, attempt, accelerator), failed)
         else:
             count = workers(todo, jobs, accelerator)
-            print(f"{len(todo)} runs to make, {count} at a time on {accelerator}", file=sys.stderr)
-            _follow(todo, _here(todo, attempt, count, failed), failed)
+            said = f"{len(todo)} runs to make, {count} at a time on {accelerator}"
+            _follow(said, todo, _here(todo, attempt, count, failed), failed)
     if failed:
         raise ReproError(f"{len(failed)} runs failed, the others are recorded: " + "; ".join(failed.values()))
     return [records.get(run) for run in runs]
@@ -149,9 +148,11 @@ def _on(
     yield from cluster.each(attempt, order, needs, accelerator)
 
 
-def _follow(todo: Sequence[Run], outcomes: Iterator[tuple[Run, str | None]], failed: dict[str, str]) -> None:
+def _follow(said: str, todo: Sequence[Run], outcomes: Iterator[tuple[Run, str | None]], failed: dict[str, str]) -> None:
     """Shows the progress of runs; fills `failed` with {id of a run: its error}."""
-    with tqdm(total=len(todo), unit="run", disable=None, file=sys.stderr) as bar:
+    progress.say(said)
+    bar = progress.bar(said, sum(run.optimisation.epochs for run in todo), "epoch")
+    with bar, progress.following(bar, functools.partial(_epochs, todo, _logged(todo))):
         for done, (run, error) in enumerate(outcomes, start=1):
             if lost := [needed for needed in run.needs if needed.id in failed]:
                 error = f"run {run.id} needs run {lost[0].id} ({lost[0].title})"
@@ -159,9 +160,23 @@ def _follow(todo: Sequence[Run], outcomes: Iterator[tuple[Run, str | None]], fai
                 error = f"failed: run {run.id}: {DIED}"
             if error:
                 failed[run.id] = error
-            bar.update()
-            # the bar does not count where it is not shown
-            tqdm.write(f"  {done} of {len(todo)} runs: {error or run.title}", file=sys.stderr)
+            bar.set_postfix_str(f"{done} of {len(todo)} runs done", refresh=False)
+            progress.say(f"  {done} of {len(todo)} runs: {error or run.title}")
+
+
+def _logged(runs: Sequence[Run]) -> dict[str, int]:
+    """{id: bytes in its log} of runs: what an earlier call left there."""
+    logs = {run.id: log_path(run) for run in runs}
+    return {name: log.stat().st_size if log.exists() else 0 for name, log in logs.items()}
+
+
+def _epochs(runs: Sequence[Run], before: dict[str, int]) -> int:
+    """Epochs that runs have behind them, by what they have logged since there were `before` bytes."""
+    count = 0
+    for run in (each for each in runs if log_path(each).exists()):
+        numbers = re.findall(rb"epoch (\d+)", log_path(run).read_bytes()[before[run.id] :])
+        count += int(numbers[-1]) if numbers else 0
+    return count
 
 
 def _attempt(run: Run, *errors: str | None, accelerator: str) -> str | None:

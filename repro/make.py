@@ -33,6 +33,11 @@ def is_made(run: Run) -> bool:
     return records.here(run) is not None and networks.are_here([run])
 
 
+def log_path(run: Run) -> Path:
+    """The file that gets one line per epoch while a run trains."""
+    return paths.runs() / run.id / "log.txt"
+
+
 def make(run: Run, accelerator: str = "cpu") -> Record:
     """Trains and tests one run and writes its record, unless another process has just done so.
 
@@ -106,7 +111,7 @@ def _train(run: Run, fabric: Fabric, model: nn.Module, clips: Catalog, workers: 
     seen = (run.data.modality,) if run.teacher is None else (run.data.modality, run.teacher.data.modality)
     training = ClipDataset(clips, "train", run.data, seen, run.seed)
     validation = ClipDataset(clips, "val", run.data, (run.data.modality,)) if run.data.val_fraction else None
-    log = _checkpoint(run).with_name("log.txt") if fabric.is_global_zero else Path(os.devnull)
+    log = log_path(run) if fabric.is_global_zero else Path(os.devnull)
     say = functools.partial(_append, log)
     return train.fit(run, fabric, model, teacher, training, validation, _checkpoint(run), workers, say)
 

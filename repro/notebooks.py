@@ -145,8 +145,9 @@ def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False)
     target = folder / f"{Path(name).stem}.ipynb"
     folder.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
+    lines = contextlib.nullcontext() if quiet else paths.moved(REPRO_PROGRESS="text")
     try:
-        with open(os.devnull, "w") as nowhere:
+        with lines, open(os.devnull, "w") as nowhere:
             papermill.execute_notebook(
                 str(path_of(name)), str(target), parameters=given, progress_bar=False,
                 stdout_file=nowhere, stderr_file=nowhere if quiet else sys.stderr, config=encrypted,

@@ -60,8 +60,11 @@ def is_lfs_pointer(path: Path) -> bool:
 
 
 @contextmanager
-def moved(**folders: Path) -> Iterator[None]:
-    """Moves folders for this process and those that it starts inside the block: `moved(REPRO_OUT=folder)`."""
+def moved(**folders: Path | str) -> Iterator[None]:
+    """Moves folders for this process and those that it starts inside the block: `moved(REPRO_OUT=folder)`.
+
+    Sets any other variable of the environment as well.
+    """
     before = {name: os.environ.get(name) for name in folders}
     os.environ.update({name: str(folder) for name, folder in folders.items()})
     try:

@@ -2,9 +2,11 @@
 
 import dataclasses
 import itertools
+import re
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -67,6 +69,24 @@ def test_a_figure_is_saved_in_full_colour_with_its_notebook_and_the_same_bytes(h
     assert image.mode == "RGB"
     assert image.text == {"Notebook": "train"}
     assert saved(home, "y").read_bytes() == path.read_bytes()
+
+
+def test_a_video_has_the_frames_in_order_and_can_be_paused(tmp_path, capfd):
+    frames = np.zeros((5, 31, 45, 3), np.uint8)  # odd sides, which VP9 does not have
+    for t, frame in enumerate(frames):
+        frame[:, : 9 * (t + 1)] = (200, 40, 90)
+    shown = style.video(frames, fps=5, scale=3)
+    assert capfd.readouterr().err == ""  # what a library writes there is red in a notebook
+    page = shown._repr_html_()
+    assert re.search(r'<video controls loop autoplay muted\s+width="136"', page)
+    (tmp_path / "clip.mp4").write_bytes(shown.data)
+    video, seen = cv2.VideoCapture(str(tmp_path / "clip.mp4")), []
+    assert video.get(cv2.CAP_PROP_FPS) == 5
+    while (read := video.read())[0]:
+        seen.append(read[1][..., ::-1])
+    expected = frames.repeat(3, 1).repeat(3, 2)
+    assert np.shape(seen) == (5, 94, 136, 3)
+    assert np.abs(np.array(seen)[:, :93, :135].astype(int) - expected).mean() < 4
 
 
 def test_a_committed_figure_is_found(home, monkeypatch):

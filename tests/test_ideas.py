@@ -120,10 +120,3 @@ def test_the_idea_needs_no_data_and_no_record(name, home):
     assert pictures[0] == pictures[1]
     assert pictures[0]
     assert not list(home.rglob("*"))
-
-
-def test_the_quickstart_ends_with_all_other_notebooks_in_reading_order():
-    kind, text = cells("00_quickstart")[-1]
-    assert kind == "markdown"
-    links = re.findall(r"\[(\w+)\]\((\w+)\.ipynb\)", text)
-    assert [label for label, _ in links] == [target for _, target in links] == list(notebooks.NOTEBOOKS)[1:]

@@ -4,6 +4,8 @@ import ast
 import importlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +49,38 @@ def code(name: str) -> list[str]:
 
 
 def test_every_notebook_file_is_listed():
-    assert sorted(p.stem for p in notebooks.FOLDER.glob("*.ipynb")) == sorted(NAMES)
+    assert sorted(p.stem for p in notebooks.FOLDER.glob("*.ipynb")) == sorted([*NAMES, "index"])
+
+
+def test_the_index_lists_all_notebooks_in_reading_order():
+    index = json.loads((notebooks.FOLDER / "index.ipynb").read_text())["cells"]
+    assert {cell["cell_type"] for cell in index} == {"markdown"}
+    text = "\n".join("".join(cell["source"]) for cell in index)
+    links = re.findall(r"^- \[(\w+)\]\((\w+)\.ipynb\): ", text, re.MULTILINE)
+    assert [label for label, _ in links] == [target for _, target in links] == NAMES
+    for target in re.findall(r"\]\((\.\./[\w./-]+)\)", text):
+        assert (notebooks.FOLDER / target).exists(), target
+
+
+def test_make_lab_opens_copies_that_are_kept(tmp_path):
+    """A student's changes are no changes of the project, and an update of the project does not overwrite them."""
+    (tmp_path / "notebooks").mkdir()
+    shutil.copy(paths.ROOT / "Makefile", tmp_path)
+    source, copy = tmp_path / "notebooks" / "index.ipynb", tmp_path / "my-notebooks" / "index.ipynb"
+    make = ["make", "-s", "my-notebooks/index.ipynb"]
+    for text, changed, when in (("first", "first, mine", 1000), ("second", "second, mine", 3000)):
+        source.write_text(text)
+        os.utime(source, (when, when))
+        subprocess.run(make, cwd=tmp_path, check=True)
+        assert copy.read_text() == text
+        copy.write_text(changed)
+        os.utime(copy, (when + 1000, when + 1000))
+        subprocess.run(make, cwd=tmp_path, check=True)
+        assert copy.read_text() == changed
+    assert copy.with_name("index.before.ipynb").read_text() == "first, mine"
+    assert "/my-notebooks/" in (paths.ROOT / ".gitignore").read_text().splitlines()
+    lab = (paths.ROOT / "Makefile").read_text().partition("\nlab:")[2].partition("\n\n")[0]
+    assert "/lab/tree/my-notebooks/index.ipynb" in lab
 
 
 @pytest.mark.parametrize("name", NAMES)

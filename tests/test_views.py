@@ -74,6 +74,7 @@ def test_stills_and_a_playing_clip(data, monkeypatch):
     image = Image.open(io.BytesIO(maps.playing(systems)))
     assert image.n_frames == 8
     assert image.size == (3 * maps.PANEL, maps.PANEL + 20)
+    assert maps.film(systems).width == 3 * maps.PANEL
     figure = maps.stills_figure(systems, "title")
     assert len(figure.axes) == 4 * 8 + 1
     curves = [line.get_ydata() for line in figure.axes[-1].lines]

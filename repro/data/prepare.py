@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from repro import paths, processes
+from repro import paths, processes, progress
 from repro.data import one_clip, store
 from repro.data.flow import methods as flow
 from repro.data.one_clip import Item, Outcome
@@ -66,11 +66,9 @@ def prepare(
     one_clip.sweep(base)
     outcomes, work = _looked_at(table, base, recipe)
     start = time.perf_counter()
-    if work:  # the bar is for terminals only, so that a log does not fill with it
-        results = tqdm(
-            _results(work, recipe, jobs, device, cluster), f"preparing {dataset}", len(work), unit="clip", disable=None,
-            file=sys.stderr,
-        )  # fmt: skip
+    if work:
+        packed = _results(work, recipe, jobs, device, cluster)
+        results = progress.bar(f"preparing {dataset}", len(work), "clip", packed)
         try:
             for item, outcome in results:
                 outcomes[item.clip] = outcome

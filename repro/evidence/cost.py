@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from repro import damaged, paths
+from repro import damaged, paths, progress
 from repro.data.flow import methods as flow
 from repro.errors import ReproError
 from repro.evidence.results import Line, Result
@@ -67,9 +67,11 @@ def latency(profile: str, repeats: int = 5) -> Result:
 
     cv2.setNumThreads(1)
     flow.extract(frames[:2])  # compiles
-    student = _median(lambda: network(3), repeats)
-    both = student + _median(lambda: network(2), repeats)
-    flows = _median(lambda: flow.quantise(flow.extract(frames)), 1 if profile == "smoke" else 3)
+    fewer = 1 if profile == "smoke" else 3
+    with progress.bar("measuring", 2 * repeats + fewer, "clip") as bar:
+        student = _median(lambda: network(3), repeats, bar.update)
+        both = student + _median(lambda: network(2), repeats, bar.update)
+        flows = _median(lambda: flow.quantise(flow.extract(frames)), fewer, bar.update)
     rows = {
         "IMRS: the RGB student": (student, "measured"),
         "two streams, networks only": (both, "measured"),
@@ -96,14 +98,15 @@ def _flow_ratio(record: Path) -> float:
         raise ReproError(f"{record}: not what benchmarks/flow.py writes ({error}); run it again") from None
 
 
-def _median(work: Callable[[], object], repeats: int) -> float:
-    """Median milliseconds of `work` after one call to warm up."""
+def _median(work: Callable[[], object], repeats: int, done: Callable[[], object]) -> float:
+    """Median milliseconds of `work` after one call to warm up; calls `done` after each measurement."""
     work()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
         work()
         times.append(1000 * (time.perf_counter() - start))
+        done()
     return statistics.median(times)
 
 

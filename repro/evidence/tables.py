@@ -259,6 +259,11 @@ def sentence(result: Result) -> str:
     return f"Of what is claimed here ({result.tier} tier): {', '.join(parts)}."
 
 
+def shown(result: Result) -> str:
+    """What a table shows and how to make it again, in Markdown."""
+    return f"**What it shows.** {sentence(result)} {result.again}"
+
+
 def command(table: Table, parameters: Parameters) -> str:
     """The command that makes the table again."""
     return notebook_command(table.notebook, parameters, table.options)

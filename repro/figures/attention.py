@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 import numpy as np
+from IPython.display import Video
 from matplotlib.figure import Figure, SubFigure
 
 from repro.figures.maps import PANEL, enlarged, overlay, spaced, still
-from repro.figures.style import COLOURS, INK, animation, plain, titled
+from repro.figures.style import COLOURS, INK, plain, titled, video
 from repro.maps.attention import Attended
 
 
@@ -46,12 +47,12 @@ def _view(part: SubFigure, name: str, view: Attended, shown: np.ndarray) -> None
     axes.tick_params(labelsize=8)
 
 
-def playing(view: Attended, fps: float = 4.0) -> bytes:
-    """An animated WebP: the clip beside itself under each head's map; the bar above grows with the frame's weight."""
+def film(view: Attended, fps: float = 4.0) -> Video:
+    """The clip beside itself under each head's map; the bar above grows with the frame's weight."""
     panels = [enlarged(view.seen.frames)] + [overlay(view.seen.frames, maps, PANEL) for maps in view.heads]
     strip = np.concatenate(panels, axis=2)  # (T, PANEL, panels * PANEL, 3)
     bar = np.full((len(strip), 12, strip.shape[2], 3), 235, np.uint8)
     shade = [int(COLOURS["T-STAM"][i : i + 2], 16) for i in (1, 3, 5)]
     for t, weight in enumerate(view.frames / view.frames.max()):
         bar[t, :, : round(weight * strip.shape[2])] = shade
-    return animation(np.concatenate([bar, strip], axis=1), fps)
+    return video(np.concatenate([bar, strip], axis=1), fps)

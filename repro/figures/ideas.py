@@ -130,11 +130,11 @@ def matrices(
 
 def curves(
     x: ArrayLike, lines: Mapping[str, ArrayLike], xlabel: str, ylabel: str, log: bool = False,
-    marks: Mapping[str, float] | None = None,
+    marks: Mapping[str, float] | None = None, limits: tuple[float, float] | None = None,
 ) -> Figure:  # fmt: skip
     """Lines (N,) over x (N,); log: both axes logarithmic. A line (S, N) has S repeats, drawn thin, and their mean.
 
-    marks: places on the x axis with their names.
+    marks: places on the x axis with their names. limits: of the y axis, for figures that are compared.
     """
     figure = titled(7, 3.6)
     axes = figure.subplots()
@@ -148,7 +148,7 @@ def curves(
         axes.axvline(place, color=PAPER, lw=1.4, zorder=0, label=label)
     if log:
         axes.set(xscale="log", yscale="log")
-    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.set(xlabel=xlabel, ylabel=ylabel, ylim=limits)
     axes.legend()
     return figure
 
@@ -158,7 +158,7 @@ def draws(panels: Mapping[str, Sequence[ArrayLike]], frames: int, rows: Sequence
 
     A panel has one row of frame numbers, from 0, for each of `rows`. Thin lines part the equal intervals of the first row.
     """
-    figure = titled(2.3 * len(panels) + 1, 0.26 * len(rows) + 1.4)
+    figure = titled(max(2.3 * len(panels) + 1, 7), 0.26 * len(rows) + 1.4)
     for axes, (label, drawn) in zip(
         figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
     ):
@@ -168,6 +168,7 @@ def draws(panels: Mapping[str, Sequence[ArrayLike]], frames: int, rows: Sequence
             axes.plot(np.asarray(numbers) + 1, np.full(len(numbers), place), "s", ms=5, color=OURS)
         axes.set_title(label, fontsize=10)
         axes.set(xlabel="frame of the video", xlim=(0, frames + 1))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_yticks(range(len(rows)), rows)
         axes.grid(axis="x", visible=False)
     axes.invert_yaxis()

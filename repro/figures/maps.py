@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
+from IPython.display import Video
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from repro.evidence.intervals import crossed
-from repro.figures.style import INK, OURS, PAPER, animation, colours, plain, titled
+from repro.figures.style import INK, OURS, PAPER, animation, colours, plain, titled, video
 from repro.maps.cam import temporal_curve
 from repro.maps.measurements import Overlap
 from repro.maps.views import Explained
@@ -86,8 +87,17 @@ def _curves(axes: Axes, systems: Mapping[str, Explained]) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
 
 
+def film(systems: Mapping[str, Explained], fps: float = 6.0) -> Video:
+    """The clip beside itself under each system's map, captioned with the system."""
+    return video(_side_by_side(systems), fps)
+
+
 def playing(systems: Mapping[str, Explained], fps: float = 6.0) -> bytes:
-    """An animated WebP: the clip beside itself under each system's map, captioned with the system."""
+    """`film` as an animated WebP."""
+    return animation(_side_by_side(systems), fps)
+
+
+def _side_by_side(systems: Mapping[str, Explained]) -> np.ndarray:
     first = next(iter(systems.values())).seen
     panels = {"clip": enlarged(first.frames)}
     panels |= {label: overlay(each.seen.frames, each.heat, PANEL) for label, each in systems.items()}
@@ -96,7 +106,7 @@ def playing(systems: Mapping[str, Explained], fps: float = 6.0) -> bytes:
         ImageDraw.Draw(bar).text((i * PANEL + 4, 3), label, "#222222", ImageFont.load_default(12))
     strip = np.concatenate(list(panels.values()), axis=2)  # (T, PANEL, panels * PANEL, 3)
     bars = np.broadcast_to(np.asarray(bar), (len(strip), *np.shape(bar)))
-    return animation(np.concatenate([bars, strip], axis=1), fps)
+    return np.concatenate([bars, strip], axis=1)
 
 
 def shares_figure(found: Mapping[str, Mapping[str, Overlap]], title: str) -> Figure:

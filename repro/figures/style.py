@@ -1,16 +1,20 @@
 """What all figures share: matplotlib's settings, one colour per stream and system, and how a figure is saved."""
 
 import io
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import matplotlib
 import numpy as np
+from IPython.display import Video
 from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from repro import paths
+from repro.errors import ReproError
 from repro.parameters import Parameters
 
 matplotlib.rcParams.update({
@@ -99,6 +103,23 @@ def committed(name: str, parameters: Parameters) -> Path | None:
 
 def _path(folder: Path, name: str, parameters: Parameters) -> Path:
     return folder / "figures" / parameters.profile / parameters.name / f"{name}.png"
+
+
+def video(frames: np.ndarray, fps: float = 12.0, scale: int = 1) -> Video:
+    """(T, H, W, 3) uint8 as a video (VP9) with pause, a time line and, in the menu at its right, speed; it loops."""
+    frames = frames.repeat(scale, axis=1).repeat(scale, axis=2)
+    frames = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), "edge")  # even sides
+    height, width = frames.shape[1:3]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"vp09"), fps, (width, height))
+        for frame in frames:
+            writer.write(np.ascontiguousarray(frame[..., ::-1]))  # BGR
+        writer.release()
+        if not path.exists() or not path.stat().st_size:
+            raise ReproError("this OpenCV writes no VP9 video; install opencv-python-headless, which does")
+        film = path.read_bytes()
+    return Video(film, embed=True, mimetype="video/mp4", width=width, html_attributes="controls loop autoplay muted")
 
 
 def animation(frames: np.ndarray, fps: float = 12.0, scale: int = 1) -> bytes:

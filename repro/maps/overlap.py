@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from repro import machine, networks
+from repro import machine, networks, progress
 from repro.config import CrossEntropy, Data, Optimisation, Run
 from repro.data import catalog, transforms
 from repro.data.clips import ClipDataset, collate
@@ -123,9 +123,9 @@ def _measured(
     for run in runs:
         stored.catalog(run)  # here, not in every process
     work = {(run.id, False): run for run in runs} | {(_alone(run).id, True): _alone(run) for run in runs}
-    parallel = joblib.Parallel(n_jobs=parameters.jobs if device == "cpu" else 1)
+    parallel = joblib.Parallel(n_jobs=parameters.jobs if device == "cpu" else 1, return_as="generator")
     each = parallel(joblib.delayed(measure)(work[k], maps_of, k[1], device, step) for k in work)
-    found = dict(zip(work, each, strict=True))
+    found = dict(zip(work, progress.bar(f"measuring {name}", len(work), "network", each), strict=True))
     provenance = machine.environment(device)
     result = []
     for own in systems.values():
