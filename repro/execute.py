@@ -69,7 +69,7 @@ def prepare_clips(runs: Sequence[Run], jobs: int = -1) -> None:
 
 def _clips(d: Data) -> tuple:
     """What decides which clips a run sees."""
-    parts = d.split, d.folds, d.test_groups, d.val_fraction, d.train_per_class
+    parts = d.split, d.folds, d.test_groups, d.parts, d.parts_file, d.val_fraction, d.train_per_class
     return d.dataset, catalog.data_root(d), d.group, d.allow_missing, *parts
 
 

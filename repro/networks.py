@@ -74,7 +74,7 @@ def start_hash(run: Run) -> str:
         return ""
     path = Path(opt.init_file).expanduser()
     if not path.is_file():
-        raise ReproError(f"run {run.id} starts from {opt.init_file}, but there is no such file")
+        raise ReproError(f"run {run.id} starts from {opt.init_file or opt.init}, but there is no such file; give its path")
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
