@@ -9,6 +9,7 @@ import tyro
 
 from repro import damaged
 from repro.errors import ReproError
+from repro.single import commands as single
 
 DESCRIPTION = "The companion to five action-recognition papers: notebooks, runs, tables and the page that shows them."
 PairsOfText = Annotated[tuple[tuple[str, str], ...], tyro.conf.UseAppendAction, tyro.conf.arg(aliases=["-p"], name="p")]
@@ -230,7 +231,8 @@ def run_one() -> None:
     """Runs the subcommand that the command line names. A ReproError at the end counts the files that could not be read."""
     commands = {
         "list": list_, "run": run, "reproduce": reproduce, "rerun": rerun, "rebuild": rebuild, "folds": folds,
-        "prepare": prepare, "models": models, "report": report, "doctor": doctor,
+        "prepare": prepare, "models": models, "report": report, "doctor": doctor, "train": single.train,
+        "predict": single.predict, "export": single.export,
     }  # fmt: skip
     tyro.extras.subcommand_cli_from_dict(commands, prog="python -m repro", description=DESCRIPTION)
     damaged.require_none()

@@ -20,13 +20,19 @@ from repro.records import Record
 
 
 def execute(
-    runs: Sequence[Run], jobs: int = -1, device: str = "auto", fresh: bool = False, weights: bool = False
+    runs: Sequence[Run],
+    jobs: int = -1,
+    device: str = "auto",
+    fresh: bool = False,
+    weights: bool = False,
+    log: str = "",
 ) -> list[Record]:
     """The records of `runs`, in order. Runs without a record are prepared, trained and tested first.
 
     jobs: processes at once; -1: one per core, but a single one for full-size networks or on a GPU.
     fresh: a record committed with the project does not count, only one made on this machine.
     weights: the trained network must be on this machine too; a run without it is made again.
+    log: see `make.make`.
     A run that fails is named in one error at the end, when all others are done. Under torchrun all processes share each run.
     """
     accelerator = networks.resolve_device(device)
@@ -38,7 +44,7 @@ def execute(
     failed: dict[str, str] = {}
     if todo:
         prepare_clips(todo, jobs)
-        _make_all(todo, workers(todo, jobs, accelerator), accelerator, failed)
+        _make_all(todo, workers(todo, jobs, accelerator), accelerator, failed, log)
     if failed:
         raise ReproError(f"{len(failed)} runs failed, the others are recorded: " + "; ".join(failed.values()))
     return [records.get(run) for run in runs]
@@ -110,7 +116,7 @@ def workers(runs: Sequence[Run], jobs: int, accelerator: str) -> int:
     return joblib.cpu_count() if jobs == -1 else jobs
 
 
-def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[str, str]) -> None:
+def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[str, str], log: str = "") -> None:
     """Makes runs side by side, level by level; fills `failed` with {id of a run: its error}."""
     print(f"{len(todo)} runs to make, {workers} at a time on {accelerator}", file=sys.stderr)
     get_reusable_executor().shutdown()  # workers that packed clips; growing now, they would be reported as leaking
@@ -125,7 +131,7 @@ def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[
                     ready.append(run)
             if not ready:
                 continue
-            attempt = functools.partial(_attempt, accelerator=accelerator)
+            attempt = functools.partial(_attempt, accelerator=accelerator, log=log)
             for run, error in processes.each(attempt, ready, min(workers, len(ready)), ahead=1):
                 if error is None:
                     error = f"failed: run {run.id}: its process died, by a crash of a library or for want of memory"
@@ -136,10 +142,10 @@ def _make_all(todo: Sequence[Run], workers: int, accelerator: str, failed: dict[
                     failed[run.id] = error
 
 
-def _attempt(run: Run, accelerator: str) -> str:
+def _attempt(run: Run, accelerator: str, log: str = "") -> str:
     """Makes a run; returns what went wrong, or nothing."""
     try:
-        make(run, accelerator)
+        make(run, accelerator, log)
         return ""
     except ReproError as error:
         return f"failed: {error}"

@@ -62,14 +62,22 @@ def test_the_list_may_be_beside_the_class_folders(root):
     ("old", "new", "words"),
     [
         ("path,label,part", "path,class,part", r"split.csv:1: no column 'label'"),
-        ("hug/b.avi,hug,train", "hug/b.avi,hug,training", r"split.csv:3: unknown part 'training'; did you mean 'train'"),
+        (
+            "hug/b.avi,hug,train",
+            "hug/b.avi,hug,training",
+            r"split.csv:3: unknown part 'training'; did you mean 'train'",
+        ),
         ("hug/b.avi,hug,train", "hug/b.avi,,train", r"split.csv:3: path 'hug/b.avi', label ''"),
         ("hug/b.avi,hug,train", "hug/b.avi,hug", r"split.csv:3: unknown part ''"),
         ("hug/b.avi", "../b.avi", r"split.csv:3: '../b.avi' leads out of"),
         ("hug/b.avi", "/b.avi", r"split.csv:3: '/b.avi' leads out of"),
         ("hug/b.avi", "hug/z.avi", r"split.csv:3: no such file: .*/hug/z.avi"),
         ("hug/b.avi", "hug/a.avi", r"split.csv:3: clip hug/a is there already, at .*split.csv:2"),
-        ("kick/c.avi,kick,val", "kick/c.avi,punch,val", r"split.csv:7: class 'punch' has no line with the part 'train'"),
+        (
+            "kick/c.avi,kick,val",
+            "kick/c.avi,punch,val",
+            r"split.csv:7: class 'punch' has no line with the part 'train'",
+        ),
         ("hug/c.avi,hug,test", "hug/c.avi,hug,train", r"no line has the part 'test'"),
     ],
 )

@@ -43,9 +43,12 @@ ROOMS = {
     "reproduce": "errors paths processes execute notebooks report",
     "verify": "errors parameters papers records rebuild rerun",
     "doctor": "paths machine config models",
+    "overrides": "errors config",
+    "single": "errors paths packed config parameters papers metrics records models data networks make execute overrides",
     "endings": "errors",
     "commands": (
-        "errors damaged paths parameters papers records models data notebooks again report rebuild rerun reproduce verify doctor"
+        "errors damaged paths parameters papers records models data notebooks again report rebuild rerun reproduce verify doctor "
+        "single"
     ),
     "__main__": "endings commands",
     "__init__": "evidence",  # load_results, on first use

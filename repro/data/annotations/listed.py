@@ -37,7 +37,9 @@ def read(root: Path, file: Path, allow_missing: bool = False) -> tuple[list[str]
             raise ReproError(f"{where}: {unknown('part', part, PARTS)}")
         place = PurePosixPath(path)
         if place.is_absolute() or ".." in place.parts or "\\" in path:
-            raise ReproError(f"{where}: {path!r} leads out of {root}; give a path relative to it, with / and without ..")
+            raise ReproError(
+                f"{where}: {path!r} leads out of {root}; give a path relative to it, with / and without .."
+            )
         if not allow_missing and not (root / place).exists():
             raise ReproError(f"{where}: no such file: {root / place}; put it there, or remove the line")
         name = str(place.with_suffix("") if place.suffix.lower() in SUFFIXES else place)
@@ -46,7 +48,9 @@ def read(root: Path, file: Path, allow_missing: bool = False) -> tuple[list[str]
         clips.append(Clip(name, root / place, label, name, part))
     for part in ("train", "test"):
         if not any(clip.part == part for clip in clips):
-            raise ReproError(f"{file}: no line has the part {part!r}; a run trains on one part and is tested on another")
+            raise ReproError(
+                f"{file}: no line has the part {part!r}; a run trains on one part and is tested on another"
+            )
     trained = {clip.cls for clip in clips if clip.part == "train"}
     for label, where in first.items():
         if label not in trained:
