@@ -6,11 +6,11 @@ any file: which clips a run saw is written into its record and compared when the
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import field
-from functools import cached_property
 from typing import Any, Literal
 
 from repro.checked import Count, CountOrZero, Fraction, NotNegative, Place, Positive, Seed, Text, checked
@@ -256,7 +256,7 @@ class Run:
         of = ", pretext" if self.data.source == PRETEXT else ""
         return f"{self.model.name} on {self.data.modality}{of}{taught}, split {self.data.split}, seed {self.seed}"
 
-    @cached_property
+    @functools.cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits that change with anything that can change the result."""
         text = json.dumps(content(self), sort_keys=True, separators=(",", ":"))
@@ -265,9 +265,15 @@ class Run:
 
 def content(config: Any) -> Any:
     """A configuration as plain JSON values, without the fields that only say where a file is, or were added since."""
-    if dataclasses.is_dataclass(config):
-        values = [(f, getattr(config, f.name)) for f in dataclasses.fields(config)]
-        return {f.name: content(value) for f, value in values if _counts(f, value)}
+    if isinstance(config, str | int | float):
+        return config
+    if (fields := _fields(type(config))) is not None:
+        values = [(name, getattr(config, name), rule, default) for name, rule, default in fields]
+        return {
+            name: content(value)
+            for name, value, rule, default in values
+            if (value != default if rule == "changed" else rule)
+        }
     if isinstance(config, Mapping):
         return {str(k): content(v) for k, v in config.items()}
     if isinstance(config, tuple | list):
@@ -275,7 +281,12 @@ def content(config: Any) -> Any:
     return config
 
 
-def _counts(field: dataclasses.Field, value: Any) -> bool:
-    """Whether a field with this value is part of the identity: see `PLACE` and `LATER`."""
-    rule = field.metadata.get("identity", True)
-    return value != field.default if rule == "changed" else rule
+@functools.cache
+def _fields(kind: type) -> list[tuple[str, Any, Any]] | None:
+    """(name, rule, default) of the fields of a dataclass: the rule says whether a value is part of the identity.
+
+    True or False, or "changed": where it is not the default; see `PLACE` and `LATER`. None for another type.
+    """
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return [(f.name, f.metadata.get("identity", True), f.default) for f in dataclasses.fields(kind)]

@@ -204,7 +204,7 @@ def test_videos_of_a_file_a_folder_and_a_list(folder):
     ("text", "words"),
     [
         ("file\na.avi\n", ":1: no column 'path'"),
-        ("path\n../a.avi\n", ":2: path '../a.avi'; give one relative to"),
+        ("path\n../a.avi\n", ":2: path '../a.avi'; give one relative to the folder of the videos"),
         ("path\na.avi\na.avi\n", ":3: clip a.avi is there already, at .*:2"),
         ("path\n", "names no video"),
     ],
@@ -215,6 +215,8 @@ def test_a_list_of_videos_that_is_wrong(tmp_path, text, words):
         videos.found(tmp_path / "list.csv")
     with pytest.raises(ReproError, match="no such file or folder"):
         videos.found(tmp_path / "nothing")
+    with pytest.raises(ReproError, match="so --root is for one"):
+        videos.found(tmp_path / "nothing", tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ReproError, match="no video in it; videos end in"):
         videos.found(tmp_path / "empty")
@@ -229,7 +231,7 @@ def test_predictions_and_a_file_that_is_no_video(run, folder, capsys, tmp_path):
         commands.predict(run.id, folder, jobs=1, device="cpu")
     out, err = capsys.readouterr()
     assert "sub/broken.mp4: not a video" in err
-    assert "2 of 3 videos predicted; none of these: where the highest probability is below 0.5" in err
+    assert "2 of 3 videos predicted; none of these is the answer where the highest probability is below 0.5" in err
     found = rows(out)
     assert [row["path"] for row in found] == ["a.avi", "sub/b.avi"]
     for row in found:
@@ -239,7 +241,8 @@ def test_predictions_and_a_file_that_is_no_video(run, folder, capsys, tmp_path):
         assert row["none_of_these"] == ("yes" if max(p) < weights.load(run.id).least else "no")
     assert len({row["hug"] for row in found}) == 2  # of two videos
     target = tmp_path / "scores.csv"
-    commands.predict(run.id, folder / "list.csv", target, jobs=1, device="cpu")
+    listed = shutil.move(folder / "list.csv", tmp_path / "list.csv")
+    commands.predict(run.id, listed, folder, target, jobs=1, device="cpu")
     assert {row["path"]: row for row in rows(target.read_text())} == {row["path"]: row for row in found}
 
 

@@ -67,6 +67,7 @@ def predict(
     weights: tyro.conf.Positional[str],
     videos: tyro.conf.Positional[Path],
     /,
+    root: Path | None = None,
     output: Path | None = None,
     model: str = "",
     jobs: int = -1,
@@ -81,12 +82,13 @@ def predict(
 
         python -m repro predict 3f2a clip.mp4
         python -m repro predict 3f2a new_videos/ --output scores.csv
-        python -m repro predict data/runs/3f2a01234567/weights.pt list.csv
+        python -m repro predict data/runs/3f2a01234567/weights.pt list.csv --root videos/
         python -m repro predict 3f2a01234567.safetensors new_videos/
 
     Args:
         weights: the id of a run, or its first characters; its weights.pt; or an exported .safetensors file.
-        videos: a video, a folder of videos, or a CSV file with the column path, relative to its own folder.
+        videos: a video, a folder of videos, or a CSV file with the column path.
+        root: the folder that the paths of the CSV file are relative to; else its own.
         output: the CSV file to write; else it is printed.
         model: module:function of a network of your own.
         jobs: processes at once that decode and compute flow, -1 for one per core.
@@ -95,7 +97,7 @@ def predict(
     from repro.single.predict import predict as work
     from repro.single.weights import load
 
-    work(load(weights, model), videos, output, jobs, device)
+    work(load(weights, model), videos, root, output, jobs, device)
 
 
 def export(

@@ -53,7 +53,7 @@ def export(network: Network, form: str, output: Path | None = None) -> Exported:
         ours = network.model(clips).logits
     with paths.atomic(target) as part:
         run = WRITERS[form](network, clips, part)
-        theirs = run(clips)
+        theirs = run(clips).detach()
         largest, difference = float(ours.abs().max()), float((ours - theirs).abs().max())
         if not difference <= TOLERANCE * largest:
             off = f"logits differ by {difference:.2g} where the largest is {largest:.2g}"

@@ -16,7 +16,7 @@ from repro.data import prepare
 from repro.data.catalog import Catalog
 from repro.data.clips import ClipDataset, recipe_of
 from repro.errors import ReproError
-from repro.single import videos
+from repro.single import videos, weights
 from repro.single.weights import Network
 
 AT_ONCE = 16  # videos: between two steps of the progress bar
@@ -47,13 +47,20 @@ def scores(network: Network, root: Path, table: pd.DataFrame, device: str = "aut
         yield from zip(some["clip"], metrics.softmax(found.videos()), strict=True)
 
 
-def predict(network: Network, given: Path, output: Path | None = None, jobs: int = -1, device: str = "auto") -> None:
+def predict(
+    network: Network,
+    given: Path,
+    below: Path | None = None,
+    output: Path | None = None,
+    jobs: int = -1,
+    device: str = "auto",
+) -> None:
     """Writes a CSV file, or prints it: path, prediction, none_of_these, and the probability of each class, a line per video.
 
     none_of_these: yes where the highest probability is below `Network.least`. Videos that cannot be read are named on
-    stderr and left out; a ReproError at the end counts them.
+    stderr and left out; a ReproError at the end counts them. given, below: see `videos.found`.
     """
-    root, table = videos.found(given)
+    root, table = videos.found(given, below)
     failed = prepared(network, root, table, jobs)
     ready = table[~table["clip"].isin(failed)]
     names = dict(zip(table["clip"], table["name"], strict=True))
@@ -73,8 +80,8 @@ def predict(network: Network, given: Path, output: Path | None = None, jobs: int
 
 def rule(network: Network) -> str:
     """The rule for none of these, with its number."""
-    tested = f"which 95 % of the {network.tested} test videos of the run reach"
-    return f"none of these: where the highest probability is below {network.least:.3f}, {tested}"
+    reached = f"{weights.KEPT:.0%} of the run's {network.tested} test videos reach that"
+    return f"none of these is the answer where the highest probability is below {network.least:.3f}; {reached}"
 
 
 def _write(text: str, output: Path | None) -> None:

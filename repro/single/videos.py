@@ -10,16 +10,19 @@ from repro.data.video import IMAGE
 from repro.errors import ReproError
 
 
-def found(given: Path) -> tuple[Path, pd.DataFrame]:
+def found(given: Path, below: Path | None = None) -> tuple[Path, pd.DataFrame]:
     """The root of the videos, and a table of them with the columns clip (unique), path, and name: the path as it was given.
 
     given: a video file or a frame folder; a folder, searched for video files at any depth; or a CSV file with the column
-    path: files below its folder, with / between folders. ReproError where there is no video, or a line names none.
+    path: files below `below`, or below its own folder, with / between folders. ReproError where there is no video, or a
+    line names none.
     """
     given = given.expanduser()
+    if below is not None and given.suffix.lower() != ".csv":
+        raise ReproError(f"{given}: only the paths of a CSV file are relative to another folder, so --root is for one")
     with readable():
         if given.suffix.lower() == ".csv":
-            root, names = given.parent, _listed(given)
+            root, names = (below or given.parent).expanduser(), _listed(given)
         elif given.is_dir() and not any(IMAGE.fullmatch(path.name) for path in given.iterdir()):
             root, names = given, _below(given)
         elif given.exists():
@@ -59,7 +62,9 @@ def _listed(file: Path) -> list[str]:
         name = (row["path"] or "").strip()
         place = PurePosixPath(name)
         if not name or place.is_absolute() or ".." in place.parts or "\\" in name:
-            raise ReproError(f"{where}: path {name!r}; give one relative to {file.parent}, with / and without ..")
+            raise ReproError(
+                f"{where}: path {name!r}; give one relative to the folder of the videos, with / and without .."
+            )
         once(seen, str(place), where)
     if not seen:
         raise ReproError(f"{file}: names no video")
