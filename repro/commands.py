@@ -9,24 +9,36 @@ import tyro
 
 from repro import damaged
 from repro.errors import ReproError
+from repro.single import commands as single
 
 DESCRIPTION = "The companion to five action-recognition papers: notebooks, runs, tables and the page that shows them."
 PairsOfText = Annotated[tuple[tuple[str, str], ...], tyro.conf.UseAppendAction, tyro.conf.arg(aliases=["-p"], name="p")]
 
 
 def list_() -> None:
-    """List the notebooks, the tables they show, and what their recorded runs cost; last, what all runs cost."""
+    """List the notebooks, the tables they show, and what their recorded runs cost; last, what all runs cost.
+
+    For example:
+
+        python -m repro list
+    """
     from repro import notebooks, report
 
+    runs = {name: report.behind(name) for name in notebooks.NOTEBOOKS}
     for name, notebook in notebooks.NOTEBOOKS.items():
         shows = ", ".join(table.__name__ for table in notebook.tables)
-        cost = f"{shows}; {report.cost(name)}" if shows else "no table of runs"
+        cost = f"{shows}; {report.cost(runs[name])}" if shows else "no table of runs"
         print(f"{name:26} {notebook.title}\n{'':26} {cost}")
-    print(f"{'reproduce --fresh':26} {report.cost(*notebooks.NOTEBOOKS)}")
+    print(f"{'reproduce --fresh':26} {report.cost(run for each in runs.values() for run in each)}")
 
 
 def run(notebook: tyro.conf.Positional[str], /, parameter: PairsOfText = ()) -> None:
     """Execute one notebook; -p name value (repeatable) sets a parameter.
+
+    For example:
+
+        python -m repro run ablation_lambda
+        python -m repro run ablation_lambda -p profile smoke -p seeds 0,1
 
     Args:
         notebook: its name, as `list` shows it.
@@ -46,6 +58,12 @@ def reproduce(profile: str = "small", only: tuple[str, ...] = (), jobs: int = -1
     Exit code 1 if a rebuilt file differs from the committed one, or a run is outside the spread of its seeds. With --fresh
     or --only, and for a profile without committed records (smoke), it instead makes the runs that have no record, then
     executes the notebooks, which write results/ and figures/.
+
+    For example:
+
+        python -m repro reproduce
+        python -m repro reproduce --profile smoke --fresh
+        python -m repro reproduce --only streams ablation_lambda
 
     Args:
         profile: smoke, small, gpu or paper.
@@ -89,6 +107,11 @@ def rerun(
     The runs go to data/again/, where finished ones count when the command is called again. Exit code 1 if a run failed, or
     is neither equal to its record nor within the spread.
 
+    For example:
+
+        python -m repro rerun imrs_table3:CE
+        python -m repro rerun --sample 3 --seed 1
+
     Args:
         what: ids of runs, or their first characters; or rows of tables, such as imrs_table3:CE, with all their seeds.
         sample: as many runs drawn at random, each system at least once as far as they go.
@@ -120,6 +143,10 @@ def rerun(
 def rebuild(profile: str = "small") -> None:
     """Write every table, figure and the page from the records alone, without training or executing a notebook.
 
+    For example:
+
+        python -m repro rebuild
+
     Args:
         profile: smoke, small, gpu or paper.
     """
@@ -145,6 +172,11 @@ def prepare(
     device: str = "cpu",
 ) -> None:
     """Decode every clip of a data set, compute its optical flow and store both; can be killed and started again.
+
+    For example:
+
+        python -m repro prepare hmdb51 --root DIR
+        python -m repro prepare folder --root DIR --side 64 --bound 5
 
     Args:
         dataset: ucf101, hmdb51, something_v1, something_v2, diving48, kinetics400, folder or synthetic.
@@ -173,6 +205,10 @@ def prepare(
 def folds(root: tyro.conf.Positional[Path], /, group: str = "", number: str = "all") -> None:
     """List the folds of a folder of videos, whom each leaves out, and the parameters that ask for all of them.
 
+    For example:
+
+        python -m repro folds DIR --group '^(?P<group>[a-z]+)_'
+
     Args:
         root: the folder, with one subfolder per class.
         group: a regular expression with a named group (?P<group>...) on the file names, or a CSV file in the folder with
@@ -196,6 +232,10 @@ def folds(root: tyro.conf.Positional[Path], /, group: str = "", number: str = "a
 def models(as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
     """Print parameters and multiply-adds of every network, beside the papers' figures.
 
+    For example:
+
+        python -m repro models --json
+
     Args:
         as_json: print JSON.
     """
@@ -210,6 +250,10 @@ def models(as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None
 def report(profile: str = "small") -> None:
     """Write results/index.html from the tables, figures and records in results/ and figures/.
 
+    For example:
+
+        python -m repro report
+
     Args:
         profile: smoke has a page of its own; all others share one.
     """
@@ -219,18 +263,32 @@ def report(profile: str = "small") -> None:
 
 
 def doctor() -> None:
-    """Print what this machine has: versions, devices, bf16, OpenCV, disk space, data found."""
-    from repro.doctor import facts
+    """Print what this machine has, what works, what is slow, what is missing and what to do about it.
 
-    for name, value in facts().items():
+    Exit code 1 where something is missing that commands need.
+
+    For example:
+
+        python -m repro doctor
+    """
+    from repro import doctor as examined
+
+    for name, value in examined.facts().items():
         print(f"{name:24} {value}")
+    found = examined.checks()
+    for each in found:
+        print(f"{each.state:9} {each.what:19} {each.words}")
+    print(examined.verdict(found))
+    if any(each.state == "missing" for each in found):
+        raise ReproError("this machine is not ready")
 
 
 def run_one() -> None:
     """Runs the subcommand that the command line names. A ReproError at the end counts the files that could not be read."""
     commands = {
         "list": list_, "run": run, "reproduce": reproduce, "rerun": rerun, "rebuild": rebuild, "folds": folds,
-        "prepare": prepare, "models": models, "report": report, "doctor": doctor,
+        "prepare": prepare, "models": models, "report": report, "doctor": doctor, "train": single.train,
+        "predict": single.predict, "export": single.export,
     }  # fmt: skip
     tyro.extras.subcommand_cli_from_dict(commands, prog="python -m repro", description=DESCRIPTION)
     damaged.require_none()

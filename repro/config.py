@@ -6,11 +6,11 @@ any file: which clips a run saw is written into its record and compared when the
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import field
-from functools import cached_property
 from typing import Any, Literal
 
 from repro.checked import Count, CountOrZero, Fraction, NotNegative, Place, Positive, Seed, Text, checked
@@ -73,6 +73,8 @@ class Data:
     root: Place = field(default="", metadata=PLACE)  # the folder of the files; empty: data/<dataset>
     folds: Count | Text = field(default=3, metadata=LATER)  # folder data: their number; "all": one for each group
     test_groups: tuple[Text, ...] = field(default=(), metadata=LATER)  # folder data: the test part by name
+    parts: Text = field(default="", metadata=LATER)  # folder data, in place of groups: a CSV file that lists all parts
+    parts_file: Place = field(default="", metadata=PLACE)  # path of that file; empty: below the root
 
     def __post_init__(self):
         if self.dataset not in DATASETS:
@@ -101,9 +103,18 @@ class Data:
             raise ReproError(
                 f"test_groups names the one test part, so split is 1 and folds 3, not {self.split} and {self.folds!r}"
             )
-        if self.group.endswith(".csv"):
-            plain = not {"/", "\\"} & set(self.group)
-            require(plain, "Data.group", self.group, "the name of a CSV file in the folder of the videos")
+        for name, file in (("group", self.group), ("parts", self.parts)):
+            if file.endswith(".csv"):
+                plain = not {"/", "\\"} & set(file)
+                require(plain, f"Data.{name}", file, "the name of a CSV file in the folder of the videos")
+        require(not self.parts or self.parts.endswith(".csv"), "Data.parts", self.parts, "the name of a CSV file")
+        require(bool(self.parts) or not self.parts_file, "Data.parts_file", self.parts_file, "empty without parts")
+        others = self.dataset, self.group, self.folds, self.test_groups, self.split
+        if self.parts and others != ("folder", "", 3, (), 1):
+            raise ReproError(
+                f"parts is {self.parts!r}, which lists every clip of a folder with its part: group, folds, test_groups and "
+                "split say the same in other ways, so give none of them"
+            )
 
     @property
     def channels(self) -> int:
@@ -115,11 +126,13 @@ class Data:
 class Model:
     """A name in `repro.models.MODELS` and its arguments, number of classes and input channels excepted.
 
-    Neither is checked here, since that imports torch: `repro.models.check` does, before anything trains.
+    Or "module:function", a network of the user's own. Neither is checked here, since that imports torch:
+    `repro.models.check` does, before anything trains.
     """
 
     name: Text
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    code: Text = field(default="", metadata=LATER)  # of a user's own network: hash of its file, `tools.own.code`
 
 
 @checked
@@ -175,7 +188,7 @@ class Optimisation:
     init_file: Place = field(default="", metadata=PLACE)  # path of that checkpoint
 
     def __post_init__(self):
-        require(bool(self.init) == bool(self.init_file), "Optimisation.init_file", self.init_file, "given with init")
+        require(bool(self.init) or not self.init_file, "Optimisation.init_file", self.init_file, "empty without init")
         stepped = (self.schedule == "steps") == bool(self.steps) and list(self.steps) == sorted(set(self.steps))
         require(stepped, "Optimisation.steps", self.steps, "growing epochs with schedule 'steps', else empty")
 
@@ -243,7 +256,7 @@ class Run:
         of = ", pretext" if self.data.source == PRETEXT else ""
         return f"{self.model.name} on {self.data.modality}{of}{taught}, split {self.data.split}, seed {self.seed}"
 
-    @cached_property
+    @functools.cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits that change with anything that can change the result."""
         text = json.dumps(content(self), sort_keys=True, separators=(",", ":"))
@@ -252,9 +265,15 @@ class Run:
 
 def content(config: Any) -> Any:
     """A configuration as plain JSON values, without the fields that only say where a file is, or were added since."""
-    if dataclasses.is_dataclass(config):
-        values = [(f, getattr(config, f.name)) for f in dataclasses.fields(config)]
-        return {f.name: content(value) for f, value in values if _counts(f, value)}
+    if isinstance(config, str | int | float):
+        return config
+    if (fields := _fields(type(config))) is not None:
+        values = [(name, getattr(config, name), rule, default) for name, rule, default in fields]
+        return {
+            name: content(value)
+            for name, value, rule, default in values
+            if (value != default if rule == "changed" else rule)
+        }
     if isinstance(config, Mapping):
         return {str(k): content(v) for k, v in config.items()}
     if isinstance(config, tuple | list):
@@ -262,7 +281,12 @@ def content(config: Any) -> Any:
     return config
 
 
-def _counts(field: dataclasses.Field, value: Any) -> bool:
-    """Whether a field with this value is part of the identity: see `PLACE` and `LATER`."""
-    rule = field.metadata.get("identity", True)
-    return value != field.default if rule == "changed" else rule
+@functools.cache
+def _fields(kind: type) -> list[tuple[str, Any, Any]] | None:
+    """(name, rule, default) of the fields of a dataclass: the rule says whether a value is part of the identity.
+
+    True or False, or "changed": where it is not the default; see `PLACE` and `LATER`. None for another type.
+    """
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return [(f.name, f.metadata.get("identity", True), f.default) for f in dataclasses.fields(kind)]

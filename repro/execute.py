@@ -2,7 +2,6 @@
 
 import functools
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,12 +9,13 @@ import cv2
 import joblib
 from joblib.externals.loky import get_reusable_executor
 
-from repro import models, networks, processes, progress, records
+from repro import models, networks, processes, records
 from repro.config import Data, Run
 from repro.data import catalog
 from repro.data.clips import prepared, recipe_of
 from repro.errors import ReproError
-from repro.make import is_made, log_path, make
+from repro.follow import follow
+from repro.make import is_made, make
 from repro.records import Record
 
 if TYPE_CHECKING:  # an optional dependency
@@ -24,13 +24,14 @@ if TYPE_CHECKING:  # an optional dependency
 
 def execute(
     runs: Sequence[Run], jobs: int = -1, device: str = "auto", fresh: bool = False, weights: bool = False,
-    cluster: "Cluster | None" = None,
+    log: str = "", cluster: "Cluster | None" = None,
 ) -> list[Record]:  # fmt: skip
     """The records of `runs`, in order. Runs without a record are prepared, trained and tested first.
 
     jobs: processes at once; -1: one per core, but a single one for full-size networks or on a GPU.
     fresh: a record committed with the project does not count, only one made on this machine.
     weights: the trained network must be on this machine too; a run without it is made again.
+    log: see `make.make`.
     cluster: prepares and makes the runs in place of this machine's processes.
     A run that fails is named in one error at the end, when all others are done. Under torchrun all processes share each run.
     """
@@ -43,14 +44,14 @@ def execute(
     failed: dict[str, str] = {}
     if todo:
         prepare_clips(todo, jobs, cluster)
-        attempt = functools.partial(_attempt, accelerator=accelerator)
+        attempt = functools.partial(_attempt, accelerator=accelerator, log=log)
         if cluster:
             said = f"{len(todo)} runs to make, on {accelerator}; watch them at {cluster.dashboard}"
-            _follow(said, todo, _on(cluster, todo, attempt, accelerator), failed)
+            follow(said, todo, _on(cluster, todo, attempt, accelerator), failed)
         else:
             count = workers(todo, jobs, accelerator)
             said = f"{len(todo)} runs to make, {count} at a time on {accelerator}"
-            _follow(said, todo, _here(todo, attempt, count, failed), failed)
+            follow(said, todo, _here(todo, attempt, count, failed), failed)
     if failed:
         raise ReproError(f"{len(failed)} runs failed, the others are recorded: " + "; ".join(failed.values()))
     return [records.get(run) for run in runs]
@@ -81,7 +82,7 @@ def prepare_clips(runs: Sequence[Run], jobs: int = -1, cluster: "Cluster | None"
 
 def _clips(d: Data) -> tuple:
     """What decides which clips a run sees."""
-    parts = d.split, d.folds, d.test_groups, d.val_fraction, d.train_per_class
+    parts = d.split, d.folds, d.test_groups, d.parts, d.parts_file, d.val_fraction, d.train_per_class
     return d.dataset, catalog.data_root(d), d.group, d.allow_missing, *parts
 
 
@@ -123,7 +124,6 @@ def workers(runs: Sequence[Run], jobs: int, accelerator: str) -> int:
 
 
 Attempt = Callable[..., str]  # of a run and the errors of the runs that it needs
-DIED = "its process died, by a crash of a library or for want of memory"
 
 
 def _here(
@@ -148,43 +148,12 @@ def _on(
     yield from cluster.each(attempt, order, needs, accelerator)
 
 
-def _follow(said: str, todo: Sequence[Run], outcomes: Iterator[tuple[Run, str | None]], failed: dict[str, str]) -> None:
-    """Shows the progress of runs; fills `failed` with {id of a run: its error}."""
-    progress.say(said)
-    bar = progress.bar(said, sum(run.optimisation.epochs for run in todo), "epoch")
-    with bar, progress.following(bar, functools.partial(_epochs, todo, _logged(todo))):
-        for done, (run, error) in enumerate(outcomes, start=1):
-            if lost := [needed for needed in run.needs if needed.id in failed]:
-                error = f"run {run.id} needs run {lost[0].id} ({lost[0].title})"
-            elif error is None:
-                error = f"failed: run {run.id}: {DIED}"
-            if error:
-                failed[run.id] = error
-            bar.set_postfix_str(f"{done} of {len(todo)} runs done", refresh=False)
-            progress.say(f"  {done} of {len(todo)} runs: {error or run.title}")
-
-
-def _logged(runs: Sequence[Run]) -> dict[str, int]:
-    """{id: bytes in its log} of runs: what an earlier call left there."""
-    logs = {run.id: log_path(run) for run in runs}
-    return {name: log.stat().st_size if log.exists() else 0 for name, log in logs.items()}
-
-
-def _epochs(runs: Sequence[Run], before: dict[str, int]) -> int:
-    """Epochs that runs have behind them, by what they have logged since there were `before` bytes."""
-    count = 0
-    for run in (each for each in runs if log_path(each).exists()):
-        numbers = re.findall(rb"epoch (\d+)", log_path(run).read_bytes()[before[run.id] :])
-        count += int(numbers[-1]) if numbers else 0
-    return count
-
-
-def _attempt(run: Run, *errors: str | None, accelerator: str) -> str | None:
+def _attempt(run: Run, *errors: str | None, accelerator: str, log: str) -> str | None:
     """Makes a run; returns what went wrong, or nothing. errors: those of the runs it needs; with any, it is not made."""
     if any(error != "" for error in errors):
         return None
     try:
-        make(run, accelerator)
+        make(run, accelerator, log)
         return ""
     except ReproError as error:
         return f"failed: {error}"

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 from lightning_fabric import Fabric
+from lightning_fabric.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import nn
 
 from repro import evaluate, machine, networks, paths, records, train
@@ -38,22 +39,23 @@ def log_path(run: Run) -> Path:
     return paths.runs() / run.id / "log.txt"
 
 
-def make(run: Run, accelerator: str = "cpu") -> Record:
+def make(run: Run, accelerator: str = "cpu", log: str = "") -> Record:
     """Trains and tests one run and writes its record, unless another process has just done so.
 
     Under torchrun all processes share the run.
+    log: "csv" or "tensorboard" also writes the history, epoch by epoch, into a folder of the run; see `loggers`.
     """
     with _only_one(paths.runs() / run.id):
         if is_made(run):
             return records.get(run)
         for needed in run.needs:
             if not networks.are_here([needed]):
-                make(needed, accelerator)
-        return _made(run, accelerator)
+                make(needed, accelerator, log)
+        return _made(run, accelerator, log)
 
 
-def _made(run: Run, accelerator: str) -> Record:
-    start, fabric = time.perf_counter(), _fabric(run, accelerator)
+def _made(run: Run, accelerator: str, log: str) -> Record:
+    start, fabric = time.perf_counter(), fabric_of(run, accelerator, log)
     # before training: what is wrong with either must not cost a run
     provenance, started_from = machine.environment(f"{accelerator} x{fabric.world_size}"), networks.start_hash(run)
     clips = catalog.of(run.data)
@@ -61,7 +63,7 @@ def _made(run: Run, accelerator: str) -> Record:
     workers = 0 if accelerator == "cpu" else min(8, os.cpu_count() or 1)
     history = _train(run, fabric, model, clips, workers)
     testing = ClipDataset(clips, "test", run.data, (run.data.modality,))
-    scores = _test(run, fabric, model, testing, workers)
+    scores = test(run, fabric, model, testing, workers)
     stored, found = evaluate.measure(scores)
     record = Record(
         id=run.id,
@@ -89,8 +91,15 @@ def _made(run: Run, accelerator: str) -> Record:
     return record
 
 
-def _fabric(run: Run, accelerator: str) -> Fabric:
-    """Device, processes and precision of a run on this machine."""
+def loggers(run: Run, log: str) -> list[Logger]:
+    """Fabric's logger of a run: runs/ID/csv/version_N or runs/ID/tensorboard/version_N, N counting the starts of its training."""
+    if log == "csv":
+        return [CSVLogger(paths.runs() / run.id, "csv", flush_logs_every_n_steps=1)]
+    return [TensorBoardLogger(paths.runs() / run.id, "tensorboard")] if log else []
+
+
+def fabric_of(run: Run, accelerator: str, log: str = "") -> Fabric:
+    """Device, processes, precision and logger of a run on this machine."""
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     # one thread for a small network: as fast as two, and the result does not depend on how many runs go at once
     torch.set_num_threads(1 if run.profile in SMALL else max(1, (os.cpu_count() or 1) // world))
@@ -98,7 +107,7 @@ def _fabric(run: Run, accelerator: str) -> Fabric:
     bf16 = run.precision == "mixed" and inference.bf16_supported(accelerator)
     fabric = Fabric(
         accelerator=accelerator, devices=local, num_nodes=world // local, strategy="ddp" if world > 1 else "auto",
-        precision="bf16-mixed" if bf16 else "32-true",
+        precision="bf16-mixed" if bf16 else "32-true", loggers=loggers(run, log),
     )  # fmt: skip
     fabric.launch()
     return fabric
@@ -125,7 +134,7 @@ def _append(file: Path, line: str) -> None:
         raise ReproError(f"{file}: cannot be written ({error.strerror}); {remedy}") from error
 
 
-def _test(run: Run, fabric: Fabric, model: nn.Module, testing: ClipDataset, workers: int) -> evaluate.Scores:
+def test(run: Run, fabric: Fabric, model: nn.Module, testing: ClipDataset, workers: int) -> evaluate.Scores:
     """The scores of the test part, with as many frames at once as in training."""
     frames = run.data.test_frames or run.data.frames
     batch = max(run.optimisation.batch * run.data.frames // frames, 1)

@@ -53,6 +53,13 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return e / e.sum(axis=1, keepdims=True)
 
 
+def accepted(scores: np.ndarray, share: float) -> float:
+    """The highest probability that at least `share` of the rows (N, K) reach, less the rounding of a record's scores."""
+    best = np.sort(softmax(scores).max(axis=1))
+    below = int(len(best) * (1 - share) + 1e-9)  # rows that may stay below it
+    return float(best[below] * np.exp(-1 / STEPS))
+
+
 def rounded(scores: np.ndarray) -> np.ndarray:
     """The log-softmax of scores (N, K), float16, in steps of 1 / `STEPS`, and at least -60.
 

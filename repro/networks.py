@@ -11,7 +11,7 @@ from torch import nn
 from repro import models, paths, records
 from repro.config import Run
 from repro.errors import ReproError, unknown
-from repro.models.tools import checkpoints, inference
+from repro.models.tools import checkpoints, inference, own
 from repro.models.tools.freeze import freeze_batchnorm_except_first, freeze_except
 from repro.parameters import DEVICES
 
@@ -32,6 +32,10 @@ def build(run: Run, classes: Sequence[str], initialise: bool = True) -> nn.Modul
     initialise: loads its public checkpoint or the network of its start, where the run has one.
     """
     torch.manual_seed(run.seed)
+    if run.model.code and own.code(run.model.name) != run.model.code:
+        raise ReproError(
+            f"run {run.id}: the file of {run.model.name} has changed since; take the old one back, or train again"
+        )
     sizes = {"num_classes": len(classes), "in_channels": run.data.channels}
     model = models.build(run.model.name, **sizes, **run.model.arguments)
     opt = run.optimisation
@@ -74,7 +78,9 @@ def start_hash(run: Run) -> str:
         return ""
     path = Path(opt.init_file).expanduser()
     if not path.is_file():
-        raise ReproError(f"run {run.id} starts from {opt.init_file}, but there is no such file")
+        raise ReproError(
+            f"run {run.id} starts from {opt.init_file or opt.init}, but there is no such file; give its path"
+        )
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

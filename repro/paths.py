@@ -31,12 +31,12 @@ DAY = 86_400  # seconds
 
 def data() -> Path:
     """Folder of everything large and local: the embedded set, stores, runs. `$REPRO_DATA`, or data/ in the project."""
-    return _absolute(os.environ.get("REPRO_DATA") or ROOT / "data")
+    return absolute(os.environ.get("REPRO_DATA") or ROOT / "data")
 
 
 def out() -> Path:
     """Folder that holds results/ and figures/. `$REPRO_OUT`, or the project itself."""
-    return _absolute(os.environ.get("REPRO_OUT") or ROOT)
+    return absolute(os.environ.get("REPRO_OUT") or ROOT)
 
 
 def committed() -> Path:
@@ -46,10 +46,11 @@ def committed() -> Path:
 
 def runs() -> Path:
     """One folder per run: its record, its last checkpoint, its weights, its lock. `$REPRO_RUNS`, or runs/ in the data."""
-    return _absolute(os.environ.get("REPRO_RUNS") or data() / "runs")
+    return absolute(os.environ.get("REPRO_RUNS") or data() / "runs")
 
 
-def _absolute(path: str | Path) -> Path:
+def absolute(path: str | Path) -> Path:
+    """A path without ~, .., and links."""
     return Path(os.path.expanduser(path)).resolve()  # of Path.expanduser, an unknown ~name is a RuntimeError
 
 

@@ -160,7 +160,12 @@ def _read(path: Path, modified: int) -> Record:
 
 def _seconds(path: Path) -> float:
     with _one_error(path):
-        return stored.checked(packed.read(path)).provenance.seconds
+        return _seconds_of(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8192)
+def _seconds_of(path: Path, modified: int) -> float:
+    return stored.checked(packed.read(path)).provenance.seconds
 
 
 @contextlib.contextmanager

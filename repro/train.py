@@ -44,7 +44,7 @@ def fit(
 
     teacher: in eval mode and frozen, for runs that distil. `training` then shows the teacher's modality too.
     validation: needed by `select="best"` and by the plateau schedule, else may be None.
-    say: receives one line of text per epoch.
+    say: receives one line of text per epoch, as do Fabric's loggers, where it has some.
 
     The history has `loss`, the objective's terms, `clip_top1` and, with a bound on the gradient, `clipped`, the share of
     steps at which the bound acted. They are means over the epoch's steps, each computed before the step's update. `lr` is
@@ -59,6 +59,8 @@ def fit(
     with fabric.rank_zero_first():  # which alone finds a damaged checkpoint
         if checkpoint.exists():
             say(state.resume(checkpoint))
+    for line in state.history:  # a logger that starts now has all epochs too
+        fabric.log_dict(line, line["epoch"])
     for epoch in range(len(state.history), opt.epochs):
         line = {"epoch": epoch + 1, **state.epoch(training, epoch, workers)}
         if validation is not None:
@@ -66,6 +68,7 @@ def fit(
         if opt.schedule == "steps":
             state.schedule.step()
         state.history.append(line)
+        fabric.log_dict(line, line["epoch"])
         say(f"{run.id} " + ", ".join(f"{name} {value:.4g}" for name, value in line.items()))
         if fabric.is_global_zero:
             state.save(checkpoint)

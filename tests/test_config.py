@@ -46,7 +46,7 @@ def changed(config, field: dataclasses.Field):
         "average": "probabilities", "size": 16, "side": 64, "schedule": "onecycle", "select": "last",
         "profile": "small", "precision": "mixed", "smallest_scale": 0.75, "norm": "l2", "on": "logits",
         "direction": "teacher||student", "reduction": "mean", "val_fraction": 0.25, "momentum": 0.5, "dampening": 0.5,
-        "name": "tsm", "arguments": {"width": 8}, "trained": ("fc",), "source": "x", "group": "x", "flow": "dis",
+        "code": "x", "name": "tsm", "arguments": {"width": 8}, "trained": ("fc",), "source": "x", "group": "x", "flow": "dis",
     }.get(field.name)  # fmt: skip
     if other is None:
         other = not value if isinstance(value, bool) else value + 1
@@ -60,6 +60,7 @@ TOGETHER = {
     "test_frames": lambda: dataclasses.replace(DATA, sampling="segments", views="centre", test_frames=2),
     "folds": lambda: dataclasses.replace(FOLDER, folds=4),
     "test_groups": lambda: dataclasses.replace(FOLDER, test_groups=("x",)),
+    "parts": lambda: dataclasses.replace(FOLDER, group="", parts="x.csv"),
     "init": lambda: Optimisation(init="a.pth", init_file="/a.pth"),
     "steps": lambda: Optimisation(schedule="steps", steps=(3,)),
 }
@@ -79,7 +80,7 @@ def variants():
 
 def test_the_id_changes_with_every_field_that_can_change_the_result():
     ids = {name: run.id for name, run in variants()}
-    assert len(ids) == len([f for c in (Data, Optimisation, Model) for f in dataclasses.fields(c)]) - 2 + 3
+    assert len(ids) == len([f for c in (Data, Optimisation, Model) for f in dataclasses.fields(c)]) - 3 + 3
     assert len({*ids.values(), a_run().id}) == len(ids) + 1, "two fields, or a field and none, share an id"
 
 
@@ -132,7 +133,8 @@ def test_ids_from_before_folds_could_be_asked_for_stay():
 
 
 def test_a_field_added_later_counts_where_it_is_not_its_default():
-    assert not {"folds", "test_groups"} & content(FOLDER).keys()
+    assert not {"folds", "test_groups", "parts"} & content(FOLDER).keys()
+    assert "code" not in content(SMALL)
     changes = {"folds": ("all", 2, 4), "test_groups": (("a",), ("a", "b"))}
     others = [dataclasses.replace(FOLDER, **{name: value}) for name, values in changes.items() for value in values]
     assert len({a_run(data=data).id for data in (FOLDER, *others)}) == 6
@@ -239,7 +241,12 @@ def sparse(**changes) -> Data:
         (lambda: Optimisation(lr="fast"), "Optimisation.lr is 'fast', but must be a valid number"),
         (lambda: Optimisation(epochs=0), "Optimisation.epochs is 0"),
         (lambda: Optimisation(epochs=True), "Optimisation.epochs is True, but must be a valid integer"),
-        (lambda: Optimisation(init="a.pth"), "Optimisation.init_file is '', but must be given with init"),
+        (lambda: Optimisation(init_file="/a.pth"), "Optimisation.init_file is '/a.pth', but must be empty without init"),
+        (lambda: Data("ucf101", parts="a.csv"), "parts is 'a.csv', which lists every clip of a folder with its part"),
+        (lambda: dataclasses.replace(FOLDER, parts="a.csv"), "group, folds, test_groups and split say the same"),
+        (lambda: Data("folder", parts="lists"), "Data.parts is 'lists', but must be the name of a CSV file"),
+        (lambda: Data("folder", parts="lists/a.csv"), "Data.parts is 'lists/a.csv', but must be the name of a CSV file in"),
+        (lambda: Data("folder", parts_file="/a.csv"), "Data.parts_file is '/a.csv', but must be empty without parts"),
         (lambda: Data("synthetic", size=300), "at most the stored short side, 256"),
         (lambda: Data("synthetic", smallest_scale=1.5), "Data.smallest_scale is 1.5, but must be in"),
         (lambda: Data("hmdb"), "unknown dataset 'hmdb'; did you mean 'hmdb51'"),

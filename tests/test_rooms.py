@@ -33,7 +33,8 @@ ROOMS = {
     "train": "errors config models data evaluate losses",
     "networks": "errors paths config parameters records models",
     "make": "errors paths machine config records models data evaluate train networks",
-    "execute": "errors processes cluster progress config records models data networks make",
+    "follow": "progress config make",
+    "execute": "errors processes cluster config records models data networks make follow",
     "evidence": "errors paths progress damaged machine checked config parameters papers metrics records models data networks",
     "maps": "errors paths progress damaged machine packed checked config parameters records data networks evidence",
     "figures": "errors paths parameters papers records data evidence maps",
@@ -45,9 +46,12 @@ ROOMS = {
     "reproduce": "errors paths processes execute notebooks report",
     "verify": "errors parameters papers records rebuild rerun",
     "doctor": "paths machine config models",
+    "overrides": "errors config",
+    "single": "errors paths packed config parameters papers metrics records models data networks make execute overrides",
     "endings": "errors",
     "commands": (
-        "errors damaged paths parameters papers records models data notebooks again report rebuild rerun reproduce verify doctor"
+        "errors damaged paths parameters papers records models data notebooks again report rebuild rerun reproduce verify doctor "
+        "single"
     ),
     "__main__": "endings commands",
     "__init__": "evidence",  # load_results, on first use

@@ -166,7 +166,7 @@ def test_a_head_of_as_many_classes_is_taken_only_where_it_is_wanted(data, tmp_pa
 def made(monkeypatch):
     """The runs that were made, in order."""
     found, true = [], make._made
-    monkeypatch.setattr(make, "_made", lambda run, accelerator: (found.append(run.id), true(run, accelerator))[1])
+    monkeypatch.setattr(make, "_made", lambda run, *given: (found.append(run.id), true(run, *given))[1])
     return found
 
 
@@ -219,10 +219,10 @@ def test_a_failed_run_fails_nothing_that_is_made(data, monkeypatch):
     networks.weights_path(middle.start).unlink()
     true = make.make
 
-    def failing(run, accelerator):
+    def failing(run, *given):
         if run.id == middle.start.id:
             raise ReproError("no")
-        return true(run, accelerator)
+        return true(run, *given)
 
     monkeypatch.setattr(execute, "make", failing)
     with pytest.raises(ReproError, match=r"^1 runs failed, .*: failed: no$"):

@@ -1,20 +1,19 @@
 """Test views as networks see them, maps laid over them, and videos of one's own."""
 
 import dataclasses
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
-import torch
-from PIL import Image
 
-from repro import evaluate, networks
+from repro import evaluate, metrics, networks
+from repro.data import video
 from repro.errors import ReproError
 from repro.figures import maps, style
 from repro.maps import clips, overlap, views
 from repro.maps.cam import grids
+from repro.single import answer, weights
 
 
 @pytest.fixture(scope="module")
@@ -28,17 +27,35 @@ def test_your_own_video_is_seen_as_the_test_videos_are(data):
     for modality in ("rgb", "flow"):
         run = tiny.run(dataclasses.replace(data, modality=modality))
         test = tiny.dataset(run.data)
-        own = views.own_video(run, tiny.CLASSES, Path(test.table["path"].iloc[3]))
+        network = weights.Network(run, networks.build(run, tiny.CLASSES).eval(), tiny.CLASSES, 0.5, 9)
+        found = answer.answer(network, Path(test.table["path"].iloc[3]))
+        own = found.views
         mine = [i for i, view in enumerate(test.views) if view.video == 3]
         assert len(own) == len(mine)
         for i, j in enumerate(mine):
             assert np.array_equal(own[i][modality], test[j][modality])
         assert views.see(own, 0).mask is None
-        model = networks.build(run, tiny.CLASSES).eval()
-        scores = evaluate.predict(model, own)
-        assert scores.videos().shape == (1, 2)
-        clip = torch.from_numpy(test[mine[0]][modality]).permute(3, 0, 1, 2)[None]
-        np.testing.assert_allclose(scores.clips[0], model(clip).logits[0].detach(), rtol=1e-5, atol=1e-6)
+        (scores,) = evaluate.predict(network.model, test).videos()[3:4]
+        np.testing.assert_allclose(found.probabilities, metrics.softmax(scores[None])[0], rtol=1e-4)
+        assert found.none == (found.probabilities.max() < 0.5)
+        assert 0 <= found.view < len(own)
+        assert tiny.CLASSES[found.best] in answer.sentence(network, found)
+
+
+def test_whole_frames_are_the_videos_own_and_the_square_is_what_the_network_sees(data, monkeypatch):
+    test = tiny.dataset(data)
+    whole, view = views.whole(test, 0), test.views[0]
+    frames = list(video.frames(Path(test.table["path"].iloc[view.video])))
+    assert np.array_equal(whole.frames, np.stack([frames[t] for t in view.starts]))
+    crop = view.crop  # the tiny videos are stored at their own size
+    assert (whole.top, whole.left, whole.side) == (crop.top, crop.left, crop.height)
+    monkeypatch.setattr(views, "LARGEST", frames[0].shape[1] // 2)
+    half = views.whole(test, 0)
+    assert half.frames.shape[2] == frames[0].shape[1] // 2
+    assert half.side == pytest.approx(whole.side / 2, abs=1)
+    heat = np.zeros((len(view.starts), 28, 28), np.float32)
+    film = maps.film_whole(whole, {"map": heat})
+    assert film.width == 2 * frames[0].shape[1]
 
 
 @pytest.mark.slow
@@ -48,7 +65,7 @@ def test_a_missing_or_broken_video_is_one_clear_error(data, tmp_path, content, w
     if content:
         path.write_bytes(content)
     with pytest.raises(ReproError, match=words) as error:
-        views.own_video(tiny.run(data), tiny.CLASSES, path)
+        answer.answer(weights.Network(tiny.run(data), None, tiny.CLASSES, 0.5, 9), path)
     assert str(path) in str(error.value)
 
 
@@ -71,10 +88,8 @@ def test_stills_and_a_playing_clip(data, monkeypatch):
         assert (each.seen.flows is not None) == (label == "flow")
         assert np.array_equal(each.seen.mask, overlap.mask(tiny.dataset(runs[label].data), 2))
     assert np.array_equal(systems["rgb"].seen.frames, test[2]["rgb"])
-    image = Image.open(io.BytesIO(maps.playing(systems)))
-    assert image.n_frames == 8
-    assert image.size == (3 * maps.PANEL, maps.PANEL + 20)
-    assert maps.film(systems).width == 3 * maps.PANEL
+    film = maps.film(systems)
+    assert film.width == 3 * maps.PANEL
     figure = maps.stills_figure(systems, "title")
     assert len(figure.axes) == 4 * 8 + 1
     curves = [line.get_ydata() for line in figure.axes[-1].lines]

@@ -20,7 +20,7 @@ import pandas as pd
 
 from repro import paths
 from repro.config import DATASETS, Data
-from repro.data.annotations import folder
+from repro.data.annotations import folder, listed
 from repro.data.annotations import large as annotations_large
 from repro.data.annotations import small as annotations
 from repro.data.annotations.small import Clip, readable
@@ -76,6 +76,11 @@ def data_root(data: Data) -> Path:
     return paths.data() / f"{data.dataset}{edition}"
 
 
+def parts_file(data: Data) -> Path | None:
+    """The file that lists the parts of a folder of videos, where a run has one."""
+    return Path(data.parts_file or data_root(data) / data.parts) if data.parts else None
+
+
 def of(data: Data, jobs: int = 1) -> Catalog:
     """The table of clips of a run. The embedded set is drawn first, by `jobs` processes."""
     if data.dataset == "synthetic":
@@ -84,7 +89,7 @@ def of(data: Data, jobs: int = 1) -> Catalog:
         embedded.write(data_root(data), embedded.EDITIONS[data.source], jobs)
     return load(
         data.dataset, data_root(data), data.split, group=data.group, val_fraction=data.val_fraction,
-        train_per_class=data.train_per_class, folds=data.folds, test_groups=data.test_groups,
+        train_per_class=data.train_per_class, folds=data.folds, test_groups=data.test_groups, parts=parts_file(data),
         allow_missing=data.allow_missing,
     )  # fmt: skip
 
@@ -141,6 +146,7 @@ def load(
     train_per_class: int = 0,
     folds: int | str = 3,
     test_groups: Sequence[str] = (),
+    parts: Path | None = None,
     allow_missing: bool = False,
 ) -> Catalog:
     """Reads the clips of `dataset` below `root` (required files: `LAYOUTS`; label order: its reader).
@@ -150,8 +156,10 @@ def load(
     group: for folder, what finds the group of a clip: see `annotations.folder.read`.
     folds: for folder, a number from 2, or 'all': as many as groups, each left out once.
     test_groups: for folder, the groups of the test part by name, in place of a fold.
+    parts: for folder, a CSV file that lists the clips of all parts, in place of groups: see `annotations.listed.read`.
     val_fraction: share of the training clips that becomes the validation part, in whole groups; 0 for none. It is
-    carved from the full lists, so a clip's part does not depend on which files are missing.
+    carved from the full lists, so a clip's part does not depend on which files are missing. Where `parts` lists a
+    validation part, that one is taken.
     train_per_class: training clips of each class that are kept, by `few`; 0 for all.
     allow_missing: go on without the listed clips whose files are absent, and name them in `Catalog.excluded`.
     Raises ReproError on anything that contradicts the above, with file and line where there is one.
@@ -168,7 +176,9 @@ def load(
             "groups and splits"
         )
     root = _checked_root(dataset, root)
-    if dataset == "folder":
+    if parts is not None:
+        classes, clips = listed.read(root, parts, allow_missing)
+    elif dataset == "folder":
         classes, clips = folder.read(root, group)
         clips = folder.leave_out(root, clips, split, folds, test_groups)
     else:
@@ -181,7 +191,10 @@ def load(
                 f"{dataset} split {split}: the lists below {root} give {found}, the official ones give {official}; fetch "
                 "the official annotation files again"
             )
-    clips = few(carve(sorted(clip for clip in clips if clip.part != "unused"), val_fraction), train_per_class)
+    clips = sorted(clip for clip in clips if clip.part != "unused")
+    if not any(clip.part == "val" for clip in clips):
+        clips = carve(clips, val_fraction)
+    clips = few(clips, train_per_class)
     return _catalog(dataset, split, classes, clips, root, allow_missing)
 
 

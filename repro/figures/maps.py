@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from repro.evidence.intervals import crossed
-from repro.figures.style import INK, OURS, PAPER, animation, colours, plain, titled, video
+from repro.figures.style import INK, OURS, PAPER, colours, plain, titled, video
 from repro.maps.cam import temporal_curve
 from repro.maps.measurements import Overlap
-from repro.maps.views import Explained
+from repro.maps.views import Explained, Whole
 
 HEAT = np.array([213, 94, 0], np.float32)  # vermilion, on grey frames
 PANEL = 176  # pixels, the side of one clip in an animation
@@ -89,22 +89,31 @@ def _curves(axes: Axes, systems: Mapping[str, Explained]) -> None:
 
 def film(systems: Mapping[str, Explained], fps: float = 6.0) -> Video:
     """The clip beside itself under each system's map, captioned with the system."""
-    return video(_side_by_side(systems), fps)
-
-
-def playing(systems: Mapping[str, Explained], fps: float = 6.0) -> bytes:
-    """`film` as an animated WebP."""
-    return animation(_side_by_side(systems), fps)
-
-
-def _side_by_side(systems: Mapping[str, Explained]) -> np.ndarray:
-    first = next(iter(systems.values())).seen
-    panels = {"clip": enlarged(first.frames)}
+    panels = {"clip": enlarged(next(iter(systems.values())).seen.frames)}
     panels |= {label: overlay(each.seen.frames, each.heat, PANEL) for label, each in systems.items()}
-    bar = Image.new("RGB", (len(panels) * PANEL, 20), "white")
+    return video(_captioned(panels), fps)
+
+
+def film_whole(whole: Whole, maps: Mapping[str, np.ndarray], fps: float = 6.0) -> Video:
+    """Frames at the video's own size, beside them the same under each map (T, S, S), captioned.
+
+    What the network does not see keeps its colours.
+    """
+    panels = {"video": whole.frames}
+    rows, columns = slice(whole.top, whole.top + whole.side), slice(whole.left, whole.left + whole.side)
+    for label, heat in maps.items():
+        panels[label] = whole.frames.copy()
+        panels[label][:, rows, columns] = overlay(whole.frames[:, rows, columns], heat, whole.side)
+    return video(_captioned(panels), fps)
+
+
+def _captioned(panels: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Panels (T, H, W, 3) side by side, each under its name: (T, H + 20, panels * W, 3)."""
+    strip = np.concatenate(list(panels.values()), axis=2)
+    bar = Image.new("RGB", (strip.shape[2], 20), "white")
     for i, label in enumerate(panels):
-        ImageDraw.Draw(bar).text((i * PANEL + 4, 3), label, "#222222", ImageFont.load_default(12))
-    strip = np.concatenate(list(panels.values()), axis=2)  # (T, PANEL, panels * PANEL, 3)
+        at = i * strip.shape[2] // len(panels) + 4
+        ImageDraw.Draw(bar).text((at, 3), label, "#222222", ImageFont.load_default(12))
     bars = np.broadcast_to(np.asarray(bar), (len(strip), *np.shape(bar)))
     return np.concatenate([bars, strip], axis=1)
 

@@ -120,15 +120,3 @@ def video(frames: np.ndarray, fps: float = 12.0, scale: int = 1) -> Video:
             raise ReproError("this OpenCV writes no VP9 video; install opencv-python-headless, which does")
         film = path.read_bytes()
     return Video(film, embed=True, mimetype="video/mp4", width=width, html_attributes="controls loop autoplay muted")
-
-
-def animation(frames: np.ndarray, fps: float = 12.0, scale: int = 1) -> bytes:
-    """(T, H, W, 3) uint8 as an animated WebP, which browsers play; IPython.display.Image shows it."""
-    images = [
-        Image.fromarray(f).resize((f.shape[1] * scale, f.shape[0] * scale), Image.Resampling.NEAREST) for f in frames
-    ]
-    buffer = io.BytesIO()
-    images[0].save(
-        buffer, "WEBP", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, quality=85
-    )
-    return buffer.getvalue()

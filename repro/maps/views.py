@@ -1,22 +1,22 @@
-"""Test views as a network sees them, with the map of its answer; also of any video file."""
+"""Test views as a network sees them, with the map of its answer, and as the video has them."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
 from repro import networks
 from repro.config import Run
-from repro.data import prepare, store, transforms
-from repro.data.catalog import Catalog
-from repro.data.clips import ClipDataset, collate, recipe_of
+from repro.data import store, transforms, video
+from repro.data.clips import ClipDataset, collate
 from repro.data.flow import methods as flow
 from repro.maps import cam, clips, overlap
+
+LARGEST = 480  # pixels of a frame's longer side: an animation of larger ones takes megabytes
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,34 @@ def test_view(run: Run, number: int) -> Seen:
     return see(data, views[len(views) // 2 if run.data.sampling == "consecutive" else 0])
 
 
-def own_video(run: Run, classes: Sequence[str], path: Path) -> ClipDataset:
-    """Any video file as a test set of one video: stored, cut and resized as the run's own test videos.
+@dataclass(frozen=True)
+class Whole:
+    """The frames of a view as the video has them, (T, H, W, 3) uint8 RGB, and the square that the network sees of them.
 
-    A file that is missing, broken, or of a single frame is a ReproError that names it.
+    top, left, side: of that square, in pixels.
     """
-    path = path.expanduser().resolve()
-    data = dataclasses.replace(run.data, dataset="folder", source="own", root=str(path.parent), group="")
-    row = {"clip": path.name, "path": str(path), "label": -1, "class": "", "group": "", "part": "test"}
-    catalog = Catalog("folder", data.split, tuple(classes), pd.DataFrame([row]), (), "")
-    prepare.require_all(prepare.prepare(catalog.table, "folder", path.parent, recipe_of(data), jobs=1))
-    return ClipDataset(catalog, "test", data, (data.modality,))
+
+    frames: np.ndarray
+    top: int
+    left: int
+    side: int
+
+
+def whole(data: ClipDataset, i: int) -> Whole:
+    """The frames of test view `i`, decoded from the video itself: at their own size, or with `LARGEST` pixels of a side."""
+    view = data.views[i]
+    found = {}
+    for t, frame in enumerate(video.frames(Path(data.table["path"].iloc[view.video]))):
+        if t in view.starts:
+            scale = min(LARGEST / max(frame.shape[:2]), 1)
+            found[t] = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else frame
+        if t == max(view.starts):
+            break
+    frames = np.stack([found[t] for t in view.starts])
+    scale = min(frames.shape[1:3]) / min(data.sizes[view.video])
+    side = min(round(view.crop.height * scale), *frames.shape[1:3])
+    top, left = (round(each * scale) for each in (view.crop.top, view.crop.left))
+    return Whole(frames, min(top, frames.shape[1] - side), min(left, frames.shape[2] - side), side)
 
 
 def outline(run: Run) -> tuple[nn.Module, torch.Tensor]:

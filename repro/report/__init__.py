@@ -1,9 +1,10 @@
 """The page that a reader opens first, drawn from results/ and figures/ alone, and what the runs of a notebook cost."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from repro import notebooks, paths, records
-from repro.config import PROFILES
+from repro.config import PROFILES, Run
 from repro.errors import unknown
 from repro.papers.table import with_needs
 from repro.parameters import Parameters
@@ -40,11 +41,16 @@ def text(profile: str, folder: Path) -> str:
     return page.render(profile, ("smoke",) if profile == "smoke" else COMMITTED, folder)
 
 
-def cost(*names: str) -> str:
-    """The small profile's runs behind notebooks' tables, teachers included, and their processor time, from the records."""
-    chosen = [notebooks.NOTEBOOKS[name] for name in names]
-    tables = [plan(Parameters(splits=notebook.splits)) for notebook in chosen for plan in notebook.tables]
-    planned = with_needs(run for table in tables for run in table.runs())
+def behind(name: str) -> list[Run]:
+    """The small profile's runs behind a notebook's tables."""
+    notebook = notebooks.NOTEBOOKS[name]
+    parameters = Parameters(splits=notebook.splits)
+    return [run for plan in notebook.tables for run in plan(parameters).runs()]
+
+
+def cost(runs: Iterable[Run]) -> str:
+    """How many runs these are, teachers and starts included, and their processor time, from the records."""
+    planned = with_needs(runs)
     if not planned:
         return "no runs"
     seconds = [each for each in map(records.seconds, planned) if each is not None]

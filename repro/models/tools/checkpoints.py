@@ -169,9 +169,14 @@ def load_weights(path: str | Path, model: nn.Module, labels: Sequence[str]) -> d
         raise ReproError(
             f"{path} was trained on other classes ({len(theirs)}, here {len(labels)}: {what}); use it with its own"
         )
-    _check_fit(path, model.state_dict(), content["state_dict"], set())
-    model.load_state_dict(content["state_dict"])
+    load_state(path, model, content["state_dict"])
     return content["meta"]
+
+
+def load_state(path: Path, model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Loads tensors by name, all of a network's and no others. ReproError naming their file, `path`, where one does not fit."""
+    _check_fit(path, model.state_dict(), state, set())
+    model.load_state_dict(state)
 
 
 def read_weights(path: str | Path) -> dict[str, Any]:

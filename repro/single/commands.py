@@ -1,0 +1,133 @@
+"""The commands train, predict and export. Each imports what it needs, so that help and errors are instant."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+Sets = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="set", metavar="FIELD=VALUE")]
+
+
+def train(
+    system: tyro.conf.Positional[str],
+    /,
+    dataset: str = "folder",
+    root: str = "",
+    group: str = "",
+    split: Path | None = None,
+    sets: Sets = (),
+    model: str = "",
+    modality: Literal["", "rgb", "flow"] = "",
+    profile: str = "small",
+    seed: int = 0,
+    log: Literal["", "csv", "tensorboard"] = "",
+    jobs: int = -1,
+    device: str = "auto",
+) -> None:
+    """Train one system on a folder of videos or a data set, and test it once.
+
+    Its record and weights go to data/runs/ID. The same command again reads them; after a kill it goes on.
+
+    For example:
+
+        python -m repro train tstam --root DIR --group '^(?P<group>[a-z]+)_'
+        python -m repro train imrs --root DIR --split parts.csv --set optimisation.epochs=30
+        python -m repro train tsm --root DIR --split parts.csv --model mynet:MyNet --log csv
+        python -m repro train tsn --dataset hmdb51 --root DIR --modality flow --profile gpu
+
+    Args:
+        system: imrs (student and flow teacher), mars, stddcn, resnext3d, resnext3d-ce, tstam, tsn, tsn-resnet, tsm, smnet,
+            stme or stmsa.
+        dataset: folder (one subfolder per class), synthetic, ucf101, hmdb51, something_v1, something_v2, diving48, kinetics400.
+        root: the folder of the videos.
+        group: who stays in one part: an expression with (?P<group>...) on the file names, or a CSV file in the folder.
+        split: a CSV file with the columns path, label, part (train, val, test) in place of groups.
+        sets: another value for any field of the run (repeatable), such as optimisation.epochs=30.
+        model: a network of your own in place of the system's: module:function, the module in the current folder.
+        modality: rgb or flow, of a network with one stream.
+        profile: smoke (seconds), small, gpu or paper.
+        seed: of weights and clips.
+        log: also write the history epoch by epoch, for a spreadsheet or TensorBoard, into a folder of the run.
+        jobs: processes at once, -1 for one per core.
+        device: auto, cpu, cuda or mps.
+    """
+    from repro.parameters import Parameters
+    from repro.single import plan
+
+    plan.check_log(log)
+    given = Parameters(profile, dataset, root, seeds=seed, jobs=jobs, device=device, group=group)
+    run = plan.plan(system, given, modality, split, model, sets)
+    from repro.single import train as work  # torch takes seconds; what is wrong above is known without it
+
+    record = work.train(run, given, log)
+    print("\n".join(work.sentences(run, record)))
+
+
+def predict(
+    weights: tyro.conf.Positional[str],
+    videos: tyro.conf.Positional[Path],
+    /,
+    root: Path | None = None,
+    output: Path | None = None,
+    model: str = "",
+    jobs: int = -1,
+    device: str = "auto",
+) -> None:
+    """Write the scores of a trained network for videos as CSV: path, prediction, none_of_these, and one column per class.
+
+    Frames and flow are made as for the run's own videos, and kept in data/store/. Videos that cannot be read are named and
+    counted, the others are predicted, and the exit code is 1.
+
+    For example:
+
+        python -m repro predict 3f2a clip.mp4
+        python -m repro predict 3f2a new_videos/ --output scores.csv
+        python -m repro predict data/runs/3f2a01234567/weights.pt list.csv --root videos/
+        python -m repro predict 3f2a01234567.safetensors new_videos/
+
+    Args:
+        weights: the id of a run, or its first characters; its weights.pt; or an exported .safetensors file.
+        videos: a video, a folder of videos, or a CSV file with the column path.
+        root: the folder that the paths of the CSV file are relative to; else its own.
+        output: the CSV file to write; else it is printed.
+        model: module:function of a network of your own.
+        jobs: processes at once that decode and compute flow, -1 for one per core.
+        device: auto, cpu, cuda or mps.
+    """
+    from repro.single.predict import predict as work
+    from repro.single.weights import load
+
+    work(load(weights, model), videos, root, output, jobs, device)
+
+
+def export(
+    weights: tyro.conf.Positional[str],
+    /,
+    format: Literal["safetensors", "onnx", "torch-export"] = "safetensors",
+    output: Path | None = None,
+    model: str = "",
+) -> None:
+    """Write a trained network for other programs, once its logits were compared with those of the network itself.
+
+    Classes, input and the rule for none_of_these are in the file's metadata. Needs pip install 'repro[export]'.
+
+    For example:
+
+        python -m repro export 3f2a
+        python -m repro export 3f2a --format onnx --output tstam.onnx
+
+    Args:
+        weights: the id of a run, or its first characters; its weights.pt; or an exported .safetensors file.
+        format: safetensors (the tensors by name, for predict too), onnx, or torch-export (a .pt2 file).
+        output: the file to write; else RUN.safetensors, RUN.onnx or RUN.pt2 in the current folder.
+        model: module:function of a network of your own.
+    """
+    from repro.single.export import TOLERANCE
+    from repro.single.export import export as work
+    from repro.single.weights import load
+
+    done = work(load(weights, model), format, output)
+    print(
+        f"{done.path}: logits of random clips differ by {done.difference:.2g} from the network's, whose largest is "
+        f"{done.largest:.3g} (tolerance: {TOLERANCE:g} of it)"
+    )
