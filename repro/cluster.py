@@ -7,12 +7,17 @@ they were made.
 
 import itertools
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import dask
 import distributed
+import joblib
+from dask_jobqueue import SLURMCluster  # which also reads its section of Dask's configuration
 from distributed.scheduler import KilledWorker
 
 from repro import machine, paths
@@ -144,6 +149,32 @@ class Cluster:
                     raise ReproError(f"no scheduler answers at {self.address}; {remedy}") from error
                 time.sleep(1)
         self.client.register_plugin(_Fit(self.mark))
+
+
+@contextmanager
+def started(kind: str, workers: int = 0, hosts: Sequence[str] = ()) -> Iterator[str]:
+    """Starts a scheduler and its workers for as long as the block runs; gives the scheduler's address.
+
+    kind: "local", processes of this machine, one per core unless `workers` says how many; "ssh", `workers` processes (1) on
+    each of `hosts`, with the scheduler on the first; "slurm", `workers` processes (1) in jobs as the section jobqueue.slurm
+    of Dask's configuration describes them. Raises ReproError where hosts or that section are missing.
+    """
+    if kind == "local":
+        own = distributed.LocalCluster(n_workers=workers or joblib.cpu_count(), threads_per_worker=1)
+    elif kind == "ssh":
+        if not hosts:
+            raise ReproError("a cluster of kind 'ssh' needs the names of its machines: --hosts NAME NAME ...")
+        options = {"nthreads": 1, "n_workers": workers or 1}
+        own = distributed.SSHCluster([hosts[0], *hosts], worker_options=options, remote_python=sys.executable)
+    else:
+        cores = dask.config.get("jobqueue.slurm.cores", None)
+        if not (cores and dask.config.get("jobqueue.slurm.memory", None)):
+            remedy = "write both to ~/.config/dask/jobqueue.yaml"
+            raise ReproError(f"Dask's configuration has no jobqueue.slurm.cores or no jobqueue.slurm.memory: {remedy}")
+        own = SLURMCluster(processes=cores)
+        own.scale(n=workers or 1)
+    with own:
+        yield own.scheduler_address
 
 
 def _result(future: distributed.Future) -> Any:

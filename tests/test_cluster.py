@@ -13,12 +13,13 @@ import time
 
 import pytest
 
-pytest.importorskip("distributed", reason="needs the extra repro[cluster]")
+pytest.importorskip("dask_jobqueue", reason="needs the extra repro[cluster]")
 
+import dask
 import distributed
 
 from repro import execute, paths, records
-from repro.cluster import Cluster
+from repro.cluster import Cluster, started
 from repro.errors import ReproError
 from repro.papers import imrs
 from repro.parameters import Parameters
@@ -86,6 +87,46 @@ def test_no_scheduler_is_one_clear_error(home, monkeypatch):
         ReproError, match=r"no scheduler answers at tcp://127\.0\.0\.1:9; start it, then the same command"
     ):
         Cluster("tcp://127.0.0.1:9").__enter__()
+
+
+SBATCH = """#!/bin/sh
+cp "$1" {jobs}.sh
+sh {jobs}.sh > /dev/null 2>&1 &
+echo $! >> {jobs}
+echo "Submitted batch job $!"
+"""
+
+
+@pytest.mark.slow
+def test_workers_that_slurm_starts(home, monkeypatch):
+    """A stand-in for sbatch runs the job's script here."""
+    programs, jobs = home / "bin", home / "jobs"
+    programs.mkdir()
+    for name, script in (("sbatch", SBATCH.format(jobs=jobs)), ("scancel", "#!/bin/sh\nkill $1\n")):
+        (programs / name).write_text(script)
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(paths.ROOT / "tests"))  # where workers find `product`
+    monkeypatch.chdir(home)
+    with (
+        pytest.raises(ReproError, match=r"no jobqueue\.slurm\.cores or no jobqueue\.slurm\.memory: write both"),
+        started("slurm"),
+    ):
+        pass
+    section = {"cores": 2, "memory": "8GB", "interface": "lo"}
+    with (
+        dask.config.set({f"jobqueue.slurm.{name}": value for name, value in section.items()}),
+        started("slurm", 2) as address,
+        Cluster(address) as cluster,
+    ):
+        assert dict(cluster.each(product, [2, 3, 5])) == {2: 2, 3: 3, 5: 5}
+        assert len(cluster.client.scheduler_info()["workers"]) == 2
+    assert len(jobs.read_text().split()) == 1  # one job of two workers
+
+
+def test_ssh_needs_names_of_machines():
+    with pytest.raises(ReproError, match="needs the names of its machines: --hosts"), started("ssh"):
+        pass
 
 
 class Machines:
