@@ -143,10 +143,9 @@ def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False)
     encrypted = Config({"KernelManager": {"transport_encryption": "required"}})  # else the kernel warns of plain TCP
     parameters_of(name, given)  # a wrong parameter fails here, before a kernel starts
     target = folder / f"{Path(name).stem}.ipynb"
-    folder.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
     try:
-        with open(os.devnull, "w") as nowhere:
+        with paths.writing(target), open(os.devnull, "w") as nowhere:
+            target.unlink(missing_ok=True)
             papermill.execute_notebook(
                 str(path_of(name)), str(target), parameters=given, progress_bar=False,
                 stdout_file=nowhere, stderr_file=nowhere if quiet else sys.stderr, config=encrypted,

@@ -114,8 +114,9 @@ def differences(profile: str) -> tuple[int, list[str]]:
     shutil.rmtree(folder, ignore_errors=True)
     with paths.moved(REPRO_OUT=folder, REPRO_RUNS=folder / "runs"):
         rebuild_all(profile)
-    with paths.moved(REPRO_OUT=paths.ROOT, REPRO_RUNS=folder / "runs"):  # the page shows tables that measure too
-        (folder / "results" / "index.html").write_text(report.text(profile, place), encoding="utf-8")
+    moved = paths.moved(REPRO_OUT=paths.ROOT, REPRO_RUNS=folder / "runs")  # the page shows tables that measure too
+    with moved, paths.atomic(folder / "results" / "index.html") as part:
+        part.write_text(report.text(profile, place), encoding="utf-8")
     tables = [path for path in sorted((place / profile).glob("*/*")) if path.parent.name not in NO_TABLES]
     names = [path.relative_to(paths.ROOT) for path in tables if path.stem not in MEASURED]
     lacking = [str(name) for name in names if not (folder / name).exists()]

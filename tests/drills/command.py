@@ -56,6 +56,14 @@ def living(home: Path) -> list[int]:
     return found
 
 
+def is_kernel(process: int) -> bool:
+    """Whether a process executes a notebook."""
+    try:
+        return b"ipykernel_launcher" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:  # it ended meanwhile
+        return False
+
+
 def orphans(home: Path) -> list[int]:
     """The processes that still work in `home` after its command ended; they are then killed."""
     end = time.monotonic() + PATIENCE

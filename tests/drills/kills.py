@@ -1,78 +1,125 @@
-"""Kills at random moments over everything that `reproduce --profile smoke` does, and the same command again each time."""
+"""Kills at random moments of what makes results: `reproduce`, then `rebuild`, and the same command again each time."""
 
+import hashlib
 import random
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
 
 from drills import command
 from drills.outcome import Outcome, Tally
-from repro import records
-from repro.rebuild import MEASURED
+from repro import notebooks, records
+from repro.models.tools import files
 
-COMMAND = "reproduce", "--profile", "smoke"
-LONGEST = 60  # seconds between a start and its kill; the expected value is half of it
-TIMED = *MEASURED, "imrs_efficiency", "index"  # files that show a time or come from such
+PROFILE = "--profile", "smoke"
+ALWAYS, FURTHER = "streams", 2  # notebooks of a round: one with teachers, and others drawn at random
+KILLS = {"reproduce": 12, "rebuild": 4}  # in a round at most, before a command may go on to its end
+SOONEST = 0.5  # seconds after the start
+SHARE = 0.6  # of the seconds that a command takes in peace: the latest kill
+TIMED = "imrs_latency", "imrs_efficiency", "efficiency"  # tables and figures that show how long something took
+RESULTS = "out/results/**/*.csv", "out/results/**/*.json", "out/figures/**/*.png"
+RECORDS = "data/runs/*/record.json"
+FINISHED = RECORDS, "data/runs/*/weights.pt", "data/store/**/*.clip", "data/executed/**/*.made-from"
+Files = dict[Path, tuple[int, bytes]]
 
 
 def kill_reproduce(tally: Tally, rng: random.Random, home: Path, until: float) -> None:
-    """Kills and starts again until the clock says so; whenever the command ends, compares with a run left in peace."""
-    reference, place = home / "reference", home / "killed"
-    command.start(reference, *COMMAND).wait()
+    """Rounds until the clock says so; the last one goes to its end."""
+    count = 0
     while time.monotonic() < until:
+        only = [ALWAYS, *rng.sample([name for name in notebooks.NOTEBOOKS if name != ALWAYS], FURTHER)]
+        _round(tally, rng, home / str(count := count + 1), only, until)
+        shutil.rmtree(home)
+
+
+def _round(tally: Tally, rng: random.Random, home: Path, only: list[str], until: float) -> None:
+    """Makes results in peace, then makes them again under kills, and compares both."""
+    peace, place = home / "peace", home / "killed"
+    for words in (("reproduce", *PROFILE, "--only", *only), ("rebuild", *PROFILE)):
+        name, start = words[0], time.monotonic()
+        returned = command.start(peace, *words).wait()
+        latest = max(SHARE * (time.monotonic() - start), 2 * SOONEST)
+        found, text = command.judged(peace, returned, (0,))
+        tally.add(f"{name} in peace", found, f"{only}: {text}")
+        if found is not Outcome.CLEAR:
+            return
+        for _ in range(KILLS[name]):
+            if time.monotonic() > until or not _killed(tally, place, words, rng.uniform(SOONEST, latest)):
+                break
         before = _finished(place)
-        process = command.start(place, *COMMAND)
-        try:
-            returned = process.wait(rng.uniform(0.5, LONGEST))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            tally.add("kill -9 of reproduce", *_after_kill(place, before))
-            continue
-        tally.add("reproduce after kills", *_compared(reference, place, returned))
-        shutil.rmtree(place)
+        returned = command.start(place, *words).wait()
+        found, text = _after(place, before, returned)
+        tally.add(f"{name} after kills", *(_compared(peace, place) if found is Outcome.HEALED else (found, text)))
 
 
-def _finished(home: Path) -> dict[Path, bytes]:
-    """The records and weights that a kill may not take away."""
-    names = "data/runs/*/record.json", "data/runs/*/weights.pt"
-    return {path: path.read_bytes() for name in names for path in home.glob(name)}
+def _killed(tally: Tally, place: Path, words: tuple[str, ...], seconds: float) -> bool:
+    """Starts a command and kills it after `seconds`; False where it ended before."""
+    before, process = _finished(place), command.start(place, *words)
+    try:
+        returned = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        stage = _stage(place, words[0])
+        process.kill()
+        process.wait()
+        tally.add(f"kill -9, {stage}", *_after(place, before))
+        return True
+    tally.add(f"{words[0]} again", *_after(place, before, returned))
+    return False
 
 
-def _after_kill(home: Path, before: dict[Path, bytes]) -> tuple[Outcome, str]:
-    gone = [str(path) for path, data in before.items() if not path.exists() or path.read_bytes() != data]
-    if gone:
-        return Outcome.LOST, ", ".join(gone)
-    left = command.orphans(home)
-    return (Outcome.HANG, f"workers {left} went on after their parent") if left else (Outcome.HEALED, "")
+def _stage(place: Path, name: str) -> str:
+    """What a command does at this moment."""
+    if name == "rebuild":
+        return "tables and page"
+    if any(command.is_kernel(process) for process in command.living(place)):
+        return "notebooks"
+    return "training" if " runs to make" in command.printed(place) else "preparing"
 
 
-def _compared(reference: Path, home: Path, returned: int) -> tuple[Outcome, str]:
-    """HEALED where the killed and continued command left the same records and tables, and nothing half-written."""
-    text = command.printed(home)
-    if returned or "Traceback" in text:
-        return Outcome.TRACEBACK if "Traceback" in text else Outcome.WRONG, text[-2000:]
-    different = [
-        path.name for path in _paths(reference, "data/runs/*/record.json") if not _same_record(reference, home, path)
-    ]
-    for pattern in ("out/results/**/*.csv", "out/results/**/*.json"):
-        for path in _paths(reference, pattern):
-            timed = path.stem in TIMED or path.parent.name in ("records", "maps")
-            if not timed and not _same_bytes(reference, home, path):
-                different.append(str(path))
-    litter = [str(path) for path in home.rglob(".*") if path.is_file()]
-    return (Outcome.WRONG, f"different {different}, litter {litter}") if different or litter else (Outcome.HEALED, "")
+def _finished(home: Path) -> Files:
+    """What a kill may not take away, nor a restart make again: a file that is made again has another number."""
+    found = (path for pattern in FINISHED for path in home.glob(pattern))
+    whole = (path for path in found if path.name != "weights.pt" or path.with_name("record.json").exists())
+    return {path: (path.stat().st_ino, hashlib.sha256(path.read_bytes()).digest()) for path in whole}
 
 
-def _paths(home: Path, pattern: str) -> list[Path]:
-    return [path.relative_to(home) for path in sorted(home.glob(pattern))]
+def _after(home: Path, before: Files, returned: int = 0) -> tuple[Outcome, str]:
+    """HEALED where a command that was killed, or ended with 0, left no process and all that was finished before."""
+    found, text = command.judged(home, returned, (0,))
+    now = _finished(home)
+    lost = [str(path.relative_to(home)) for path, content in before.items() if now.get(path) != content]
+    if found is Outcome.CLEAR and lost:
+        return Outcome.LOST, f"gone or made again: {', '.join(lost)}"
+    return (Outcome.HEALED, "") if found is Outcome.CLEAR else (found, text)
 
 
-def _same_bytes(one: Path, other: Path, path: Path) -> bool:
-    return (other / path).is_file() and (one / path).read_bytes() == (other / path).read_bytes()
+def _compared(peace: Path, home: Path) -> tuple[Outcome, str]:
+    """HEALED where a command that was killed and went on left what one in peace left, and nothing half-written."""
+    timed = {path for path in _paths(peace, "out/**/*") if path.stem in TIMED or path.parent.name == "records"}
+    results = {path for pattern in RESULTS for path in _paths(peace, pattern)} - timed
+    wrong = {
+        "other files": _paths(peace, "out/**/*") ^ _paths(home, "out/**/*"),
+        "other runs": _paths(peace, RECORDS) ^ _paths(home, RECORDS),
+        "another result": {path for path in _paths(peace, RECORDS) if not _same_run(peace, home, path)},
+        "another content": {path for path in results if not _same_bytes(peace / path, home / path)},
+        "litter": {path for path in _paths(home, "**/*") if path.name.startswith(".") or path.suffix == ".part"},
+    }
+    said = "; ".join(f"{what}: {', '.join(map(str, sorted(which)))}" for what, which in wrong.items() if which)
+    return (Outcome.WRONG, said) if said else (Outcome.HEALED, "")
 
 
-def _same_record(one: Path, other: Path, path: Path) -> bool:
-    return (other / path).is_file() and records.equal(records.read(one / path), records.read(other / path))
+def _paths(home: Path, pattern: str) -> set[Path]:
+    return {path.relative_to(home) for path in home.glob(pattern) if path.is_file()}
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
+
+
+def _same_run(peace: Path, home: Path, path: Path) -> bool:
+    """Whether a run has an equal record and equal weights in both places."""
+    if not (home / path).is_file() or not records.equal(records.read(peace / path), records.read(home / path)):
+        return False
+    weights = path.with_name("weights.pt")
+    return files.read(peace / weights)[files.CHECKSUM] == files.read(home / weights)[files.CHECKSUM]
