@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from repro import notebooks, paths, records, report
+from repro import damaged, notebooks, paths, records, report
 from repro.errors import Unavailable
 from repro.evidence import claims, cost, published, results, reversal, tables, time_order
 from repro.evidence.results import Result
@@ -21,6 +20,7 @@ from repro.figures import style
 from repro.papers import time_order as time_order_plan
 from repro.papers.table import Table
 from repro.parameters import Parameters
+from repro.report import pictures
 from repro.report.evidence import NO_TABLES
 
 # tables made by measuring, not from records of runs: the time of a machine, and where trained networks look
@@ -139,7 +139,8 @@ def _same(made: Path, committed: Path) -> bool:
     if not committed.is_file():
         return False
     if made.suffix == ".png":
-        return np.array_equal(*(np.asarray(Image.open(each)) for each in (made, committed)))
+        image = damaged.read(pictures.read, committed)
+        return image is not None and np.array_equal(pictures.read(made), image)
     if made.name == "index.html":
         one, other = (re.sub(rb'"data:image/[^"]*"', b"", each.read_bytes()) for each in (made, committed))
         return one == other
