@@ -1,22 +1,25 @@
-"""Kills at random moments of what makes results: `reproduce`, then `rebuild`, and the same command again each time."""
+"""Stops at random moments of what makes results, `reproduce` and then `rebuild`, and the same command again each time."""
 
 import hashlib
 import random
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
 
-from drills import command
+from drills import command, signals
 from drills.outcome import Outcome, Tally
 from repro import notebooks, records
 from repro.models.tools import files
 
 PROFILE = "--profile", "smoke"
 ALWAYS, FURTHER = "streams", 2  # notebooks of a round: one with teachers, and others drawn at random
-KILLS = {"reproduce": 12, "rebuild": 4}  # in a round at most, before a command may go on to its end
+STOPS = {"reproduce": 12, "rebuild": 4}  # in a round at most, before a command may go on to its end
 SOONEST = 0.5  # seconds after the start
-SHARE = 0.6  # of the seconds that a command takes in peace: the latest kill
+SHARE = 0.6  # of the seconds that a command takes in peace: the latest stop
+SIGNALS = signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT  # drawn at random
+CODES = {signal.SIGKILL: -signal.SIGKILL, **signals.CODES}
 TIMED = "imrs_latency", "imrs_efficiency", "efficiency"  # tables and figures that show how long something took
 RESULTS = "out/results/**/*.csv", "out/results/**/*.json", "out/figures/**/*.png"
 RECORDS = "data/runs/*/record.json"
@@ -24,7 +27,7 @@ FINISHED = RECORDS, "data/runs/*/weights.pt", "data/store/**/*.clip", "data/exec
 Files = dict[Path, tuple[int, bytes]]
 
 
-def kill_reproduce(tally: Tally, rng: random.Random, home: Path, until: float) -> None:
+def stop_reproduce(tally: Tally, rng: random.Random, home: Path, until: float) -> None:
     """Rounds until the clock says so; the last one goes to its end."""
     count = 0
     while time.monotonic() < until:
@@ -34,8 +37,8 @@ def kill_reproduce(tally: Tally, rng: random.Random, home: Path, until: float) -
 
 
 def _round(tally: Tally, rng: random.Random, home: Path, only: list[str], until: float) -> None:
-    """Makes results in peace, then makes them again under kills, and compares both."""
-    peace, place = home / "peace", home / "killed"
+    """Makes results in peace, then makes them again with stops, and compares both."""
+    peace, place = home / "peace", home / "stopped"
     for words in (("reproduce", *PROFILE, "--only", *only), ("rebuild", *PROFILE)):
         name, start = words[0], time.monotonic()
         returned = command.start(peace, *words).wait()
@@ -44,27 +47,28 @@ def _round(tally: Tally, rng: random.Random, home: Path, only: list[str], until:
         tally.add(f"{name} in peace", found, f"{only}: {text}")
         if found is not Outcome.CLEAR:
             return
-        for _ in range(KILLS[name]):
-            if time.monotonic() > until or not _killed(tally, place, words, rng.uniform(SOONEST, latest)):
+        for _ in range(STOPS[name]):
+            moment, how = rng.uniform(SOONEST, latest), rng.choice(SIGNALS)
+            if time.monotonic() > until or not _stopped(tally, place, words, moment, how):
                 break
         before = _finished(place)
         returned = command.start(place, *words).wait()
-        found, text = _after(place, before, returned)
-        tally.add(f"{name} after kills", *(_compared(peace, place) if found is Outcome.HEALED else (found, text)))
+        found, text = _after(place, before, returned, 0)
+        tally.add(f"{name} after stops", *(_compared(peace, place) if found is Outcome.HEALED else (found, text)))
 
 
-def _killed(tally: Tally, place: Path, words: tuple[str, ...], seconds: float) -> bool:
-    """Starts a command and kills it after `seconds`; False where it ended before."""
+def _stopped(tally: Tally, place: Path, words: tuple[str, ...], moment: float, how: signal.Signals) -> bool:
+    """Starts a command and stops it after `moment` seconds; False where it ended before."""
     before, process = _finished(place), command.start(place, *words)
     try:
-        returned = process.wait(seconds)
+        returned = process.wait(moment)
     except subprocess.TimeoutExpired:
-        stage = _stage(place, words[0])
-        process.kill()
-        process.wait()
-        tally.add(f"kill -9, {stage}", *_after(place, before))
+        drill = f"{how.name}, {_stage(place, words[0])}"
+        process.send_signal(how)
+        returned = signals.ended(process)
+        tally.add(drill, *_after(place, before, returned, 0, CODES[how]))
         return True
-    tally.add(f"{words[0]} again", *_after(place, before, returned))
+    tally.add(f"{words[0]} again", *_after(place, before, returned, 0))
     return False
 
 
@@ -78,15 +82,15 @@ def _stage(place: Path, name: str) -> str:
 
 
 def _finished(home: Path) -> Files:
-    """What a kill may not take away, nor a restart make again: a file that is made again has another number."""
+    """What a stop may not take away, nor a restart make again: a file that is made again has another number."""
     found = (path for pattern in FINISHED for path in home.glob(pattern))
     whole = (path for path in found if path.name != "weights.pt" or path.with_name("record.json").exists())
     return {path: (path.stat().st_ino, hashlib.sha256(path.read_bytes()).digest()) for path in whole}
 
 
-def _after(home: Path, before: Files, returned: int = 0) -> tuple[Outcome, str]:
-    """HEALED where a command that was killed, or ended with 0, left no process and all that was finished before."""
-    found, text = command.judged(home, returned, (0,))
+def _after(home: Path, before: Files, returned: int | None, *codes: int) -> tuple[Outcome, str]:
+    """HEALED where a command ended with one of `codes` and left no process, but all that was finished before."""
+    found, text = command.judged(home, returned, codes)
     now = _finished(home)
     lost = [str(path.relative_to(home)) for path, content in before.items() if now.get(path) != content]
     if found is Outcome.CLEAR and lost:
@@ -95,7 +99,7 @@ def _after(home: Path, before: Files, returned: int = 0) -> tuple[Outcome, str]:
 
 
 def _compared(peace: Path, home: Path) -> tuple[Outcome, str]:
-    """HEALED where a command that was killed and went on left what one in peace left, and nothing half-written."""
+    """HEALED where a command that was stopped and went on left what one in peace left, and nothing half-written."""
     timed = {path for path in _paths(peace, "out/**/*") if path.stem in TIMED or path.parent.name == "records"}
     results = {path for pattern in RESULTS for path in _paths(peace, pattern)} - timed
     wrong = {
