@@ -18,21 +18,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from repro import records
+from repro import machine
 from repro.data import store
 from repro.data.store import Recipe
 
 SIZE = 320, 240
 
 
-def a_video(path: Path, count: int) -> Path:
-    """Soft texture that slides by a pixel a frame, forth and back."""
-    noise = np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0] + 256, 3), dtype=np.uint8)
+def a_video(path: Path, count: int, size: tuple[int, int] = SIZE) -> Path:
+    """Soft texture that slides by a pixel a frame, forth and back. size: width and height."""
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0] + 256, 3), dtype=np.uint8)
     texture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, SIZE)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, size)
     for i in range(count):
         left = abs(i % 512 - 256)
-        writer.write(np.ascontiguousarray(texture[:, left : left + SIZE[0]]))
+        writer.write(np.ascontiguousarray(texture[:, left : left + size[0]]))
     writer.release()
     return path
 
@@ -78,7 +78,7 @@ def main() -> None:
         print(rows[-1], flush=True)
     if given.json:
         about = {"clip": f"{SIZE[0]}x{SIZE[1]}", "side": given.side, "flow": given.flow}
-        given.json.write_text(json.dumps({**about, "rows": rows, **records.environment("cpu x1")}, indent=1) + "\n")
+        given.json.write_text(json.dumps({**about, "rows": rows, **machine.environment("cpu x1")}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

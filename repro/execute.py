@@ -158,7 +158,8 @@ def _attempt(run: Run, *errors: str | None, accelerator: str, log: str) -> str |
     except ReproError as error:
         return f"failed: {error}"
     except (RuntimeError, OSError, MemoryError, cv2.error) as error:  # no memory, a full disk: not the other runs' end
-        return f"failed: run {run.id}: {type(error).__name__}: {error}"
+        why = " ".join(f"{type(error).__name__}: {error}".split())  # torch's have many lines
+        return f"failed: run {run.id}: {why}"
 
 
 def _levels_of(todo: Sequence[Run]) -> list[list[Run]]:

@@ -143,11 +143,10 @@ def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False)
     encrypted = Config({"KernelManager": {"transport_encryption": "required"}})  # else the kernel warns of plain TCP
     parameters_of(name, given)  # a wrong parameter fails here, before a kernel starts
     target = folder / f"{Path(name).stem}.ipynb"
-    folder.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
     lines = contextlib.nullcontext() if quiet else paths.moved(REPRO_PROGRESS="text")
     try:
-        with lines, open(os.devnull, "w") as nowhere:
+        with lines, paths.writing(target), open(os.devnull, "w") as nowhere:
+            target.unlink(missing_ok=True)
             papermill.execute_notebook(
                 str(path_of(name)), str(target), parameters=given, progress_bar=False,
                 stdout_file=nowhere, stderr_file=nowhere if quiet else sys.stderr, config=encrypted,

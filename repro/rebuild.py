@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from repro import notebooks, paths, records, report
+from repro import damaged, notebooks, paths, records, report
 from repro.errors import Unavailable
 from repro.evidence import claims, cost, published, results, reversal, tables, time_order
 from repro.evidence.results import Result
@@ -21,6 +20,7 @@ from repro.figures import style
 from repro.papers import time_order as time_order_plan
 from repro.papers.table import Table
 from repro.parameters import Parameters
+from repro.report import pictures
 from repro.report.evidence import NO_TABLES
 
 # tables made by measuring, not from records of runs: the time of a machine, and where trained networks look
@@ -115,8 +115,9 @@ def differences(profile: str) -> tuple[int, list[str]]:
     shutil.rmtree(folder, ignore_errors=True)
     with paths.moved(REPRO_OUT=folder, REPRO_RUNS=folder / "runs"):
         rebuild_all(profile)
-    with paths.moved(REPRO_OUT=paths.ROOT, REPRO_RUNS=folder / "runs"):  # the page shows tables that measure too
-        (folder / "results" / "index.html").write_text(report.text(profile, place), encoding="utf-8")
+    moved = paths.moved(REPRO_OUT=paths.ROOT, REPRO_RUNS=folder / "runs")  # the page shows tables that measure too
+    with moved, paths.atomic(folder / "results" / "index.html") as part:
+        part.write_text(report.text(profile, place), encoding="utf-8")
     tables = [path for path in sorted((place / profile).glob("*/*")) if path.parent.name not in NO_TABLES]
     names = [path.relative_to(paths.ROOT) for path in tables if path.stem not in MEASURED]
     lacking = [str(name) for name in names if not (folder / name).exists()]
@@ -139,7 +140,8 @@ def _same(made: Path, committed: Path) -> bool:
     if not committed.is_file():
         return False
     if made.suffix == ".png":
-        return np.array_equal(*(np.asarray(Image.open(each)) for each in (made, committed)))
+        image = damaged.read(pictures.read, committed)
+        return image is not None and np.array_equal(pictures.read(made), image)
     if made.name == "index.html":
         one, other = (re.sub(rb'"data:image/[^"]*"', b"", each.read_bytes()) for each in (made, committed))
         return one == other

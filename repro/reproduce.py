@@ -64,16 +64,21 @@ def _mark(name: str, folder: Path) -> Path:
 
 
 def _is_made(name: str, given: dict[str, Any], folder: Path) -> bool:
-    mark = _mark(name, folder)
-    return mark.exists() and mark.read_text() == notebooks.stamp(name, given)
+    try:
+        return _mark(name, folder).read_bytes() == notebooks.stamp(name, given).encode()
+    except OSError:  # not there, or not for us to read
+        return False
 
 
 def _attempt(name: str, given: dict[str, Any], folder: Path) -> str:
     """Executes a notebook; returns what went wrong, or nothing."""
-    _mark(name, folder).unlink(missing_ok=True)
+    mark = _mark(name, folder)
     try:
+        with paths.writing(mark):
+            mark.unlink(missing_ok=True)
         notebooks.execute(name, given, folder, quiet=True)
+        with paths.atomic(mark) as part:
+            part.write_text(notebooks.stamp(name, given))
     except ReproError as error:
         return f"failed: {error}"
-    _mark(name, folder).write_text(notebooks.stamp(name, given))
     return ""

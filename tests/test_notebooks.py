@@ -1,6 +1,7 @@
 """Every notebook: committed clean, short, documented, and executed end to end in the smoke profile."""
 
 import ast
+import errno
 import importlib
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
+import papermill
 import pytest
 
 from repro import notebooks, paths, reproduce
@@ -279,6 +281,28 @@ def test_a_notebook_that_failed_is_executed_again(tmp_path, executed_names, monk
     assert reproduce.execute_all(["streams", "tstam"], GIVEN, tmp_path, 1) == ["failed: broken"]  # the other one runs
     assert reproduce.execute_all(["streams", "tstam"], GIVEN, tmp_path, 1) == []
     assert executed_names == ["streams", "tstam", "streams"]
+
+
+def test_a_notebook_that_finds_no_space_is_named_and_costs_no_other(tmp_path, executed_names, monkeypatch):
+    def full_once(source, target, **options):
+        executed_names.append(target)
+        if len(executed_names) == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # of a write, which names no file
+
+    monkeypatch.undo()
+    monkeypatch.setenv("REPRO_OUT", str(tmp_path))
+    monkeypatch.setattr(papermill, "execute_notebook", full_once)
+    (error,) = reproduce.execute_all(["efficiency", "your_video"], GIVEN, tmp_path, 1)
+    assert error.startswith(f"failed: {tmp_path / 'your_video.ipynb'}: cannot be written (No space left on device; ")
+    assert len(executed_names) == 2
+    assert [path.name for path in tmp_path.glob("*.made-from")] == ["efficiency.made-from"]
+
+
+def test_a_damaged_mark_of_a_notebook_costs_its_execution(tmp_path, executed_names):
+    assert reproduce.execute_all(["streams"], GIVEN, tmp_path, 1) == []
+    (tmp_path / "streams.made-from").write_bytes(b"\xff")
+    assert reproduce.execute_all(["streams"], GIVEN, tmp_path, 1) == []
+    assert executed_names == ["streams", "streams"]
 
 
 def threads(name, given, folder):

@@ -194,7 +194,7 @@ def test_packed_clips_of_an_older_version_are_packed_once_more(home):
     [
         OSError(5, "Input/output error"),
         MemoryError("20 GiB"),
-        cv2.error("Insufficient memory"),
+        cv2.error("Insufficient\nmemory\n"),
         RuntimeError("out of memory"),
     ],
 )

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 import repro
 from repro import paths, rebuild, report
@@ -140,6 +141,16 @@ def test_rebuilding_draws_a_figure_for_every_table_of_runs(rebuilt):
     without = ("tstam_comparison", "family2d", "imrs_efficiency", "cost_claims", "time_reversal")  # numbers alone
     wanted = {name for name in written if not name.endswith("_claims") and name.split("/")[1] not in without}
     assert drawn == wanted
+
+
+def test_a_damaged_committed_figure_differs_and_is_named(tmp_path, capsys):
+    for where in ("made", "committed"):
+        (tmp_path / where).mkdir()
+        for name in ("a.png", "b.png"):
+            Image.new("RGB", (3, 2)).save(tmp_path / where / name)
+    (tmp_path / "committed" / "a.png").write_bytes(b"RIFF")
+    assert rebuild.different(tmp_path / "made", tmp_path / "committed") == ["a.png"]
+    assert "a.png: not a figure of ours" in capsys.readouterr().err
 
 
 def test_a_table_without_all_its_records_is_not_rebuilt(home, monkeypatch, tmp_path):

@@ -4,6 +4,8 @@ import itertools
 import json
 import re
 import shutil
+import struct
+import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,7 +26,7 @@ from repro.evidence.intervals import Gain
 from repro.evidence.results import Line, Result
 from repro.evidence.statistics import Outcome, Verdict
 from repro.parameters import Parameters
-from repro.report import evidence, grid, page, readme
+from repro.report import evidence, grid, page, pictures, readme
 
 FLOW = Run("small", 7, Data("synthetic", "small", modality="flow"), Model("resnext3d"), CrossEntropy(), Optimisation())
 PLAIN = replace(FLOW, seed=0, data=Data("synthetic", "small"), model=Model("resnext3d", {"stages": (2, 3)}))
@@ -432,6 +434,17 @@ def test_a_figure_names_the_notebook_that_its_file_names(results, capsys):
     (folder / "unnamed.png").write_bytes(b"RIFF")
     assert len(read()[1].all("img")) == 2
     assert re.search(r"unnamed\.png: not a figure of ours .*delete it", named(capsys))
+
+
+@pytest.mark.parametrize("side", [12_000, 30_000])
+def test_a_figure_of_too_many_pixels_is_refused_before_they_are_unpacked(tmp_path, side):
+    draw(tmp_path / "bomb.png")
+    data = bytearray((tmp_path / "bomb.png").read_bytes())
+    data[16:24] = struct.pack(">II", side, side)  # the size in the first chunk, which begins at 12, and its checksum
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    (tmp_path / "bomb.png").write_bytes(data)
+    with pytest.raises(ReproError, match=r"bomb\.png: not a figure of ours .* exceeds limit .*delete it"):
+        pictures.read(tmp_path / "bomb.png")
 
 
 @pytest.mark.parametrize(

@@ -186,3 +186,11 @@ def test_a_readme_without_its_markers_is_one_error_and_stays(tmp_path, text):
     with pytest.raises(ReproError, match=r"README\.md: without the lines .*put them where the results belong"):
         readme.write([], file)
     assert file.read_text() == text
+
+
+def test_a_readme_that_is_not_utf_8_is_one_error_and_stays(tmp_path):
+    file = tmp_path / "README.md"
+    file.write_bytes(b"caf\xe9")
+    with pytest.raises(ReproError, match=r"README\.md: not UTF-8 "):
+        readme.write([], file)
+    assert file.read_bytes() == b"caf\xe9"

@@ -41,7 +41,7 @@ ROOMS = {
     "notebooks": "errors paths config parameters papers",
     "again": "errors paths damaged machine checked parameters papers records notebooks",
     "report": "errors paths damaged config parameters papers records models evidence notebooks again",
-    "rebuild": "errors paths parameters papers records evidence figures notebooks report",
+    "rebuild": "errors paths damaged parameters papers records evidence figures notebooks report",
     "rerun": "errors paths config records networks execute again",
     "reproduce": "errors paths processes execute notebooks report",
     "verify": "errors parameters papers records rebuild rerun",

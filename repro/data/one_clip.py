@@ -78,7 +78,8 @@ def attend(item: Item, recipe: Recipe, device: str, wait: bool) -> Outcome:
     except ReproError as error:
         return Outcome("failed", error=str(error))
     except (OSError, MemoryError, RuntimeError, cv2.error) as error:  # of torch, no memory is a RuntimeError
-        said = f"{item.source}: cannot be packed ({type(error).__name__}: {error})"
+        why = " ".join(f"{type(error).__name__}: {error}".split())  # OpenCV's have several lines
+        said = f"{item.source}: cannot be packed ({why})"
         return Outcome("failed", error=f"{said}; give the process more memory, convert the clip, or leave it out")
 
 

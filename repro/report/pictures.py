@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from repro import damaged, paths
 from repro.errors import ReproError
 from repro.report.links import link
 
+BOMBS = Image.DecompressionBombWarning, Image.DecompressionBombError
 WIDEST = 1200  # pixels of an image inside the page; the file that is linked beside it has all of them
 
 
@@ -45,13 +47,21 @@ def figures(profiles: Iterable[str], folder: Path) -> list[Figure]:
     return [figure for figure in found if figure is not None]
 
 
-def _figure(file: Path, folder: Path) -> Figure:
+def read(file: Path) -> Image.Image:
+    """The image in a figure's file, its texts in `text`. ReproError for another file, or one of more than 89 million pixels."""
     try:
-        with Image.open(file, formats=["PNG"]) as image:
-            image.load()
-            notebook, still = image.text.get("Notebook", ""), image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)  # before any pixel is unpacked
+            with Image.open(file, formats=["PNG"]) as image:
+                image.load()
+                return image
+    except (*BOMBS, OSError, SyntaxError, ValueError) as error:
         raise ReproError(f"{file}: not a figure of ours ({error}); delete it and run its notebook again") from None
+
+
+def _figure(file: Path, folder: Path) -> Figure:
+    image = read(file)
+    notebook, still = image.text.get("Notebook", ""), image.convert("RGB")
     still.thumbnail((WIDEST, 4 * WIDEST))
     data = min(_webp(still, lossless=True), _webp(still, quality=80), key=len)  # charts, photographs
     source = f"data:image/webp;base64,{base64.b64encode(data).decode()}"

@@ -13,7 +13,10 @@ START, END = "<!-- results: python -m repro report writes these lines -->", "<!-
 
 def write(cards: Sequence[Card], file: Path) -> None:
     """Writes the lines of the cards between the markers of a file. ReproError where it lacks them."""
-    before, start, rest = file.read_text(encoding="utf-8").partition(START)
+    try:
+        before, start, rest = file.read_text(encoding="utf-8").partition(START)
+    except UnicodeDecodeError as error:
+        raise ReproError(f"{file}: not UTF-8 ({error}); take it back from git") from None
     _, end, after = rest.partition(END)
     if not (start and end):
         raise ReproError(f"{file}: without the lines {START!r} and {END!r}; put them where the results belong")

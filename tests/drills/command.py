@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from drills.outcome import Outcome
+from repro import endings
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 15  # seconds that workers may take to follow their parent
@@ -19,13 +20,22 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def start(home: Path, *words: str) -> subprocess.Popen:
-    """`python -m repro WORDS`; what it prints goes to a file beside `home`."""
+    """`python -m repro WORDS`, from the moment on when it heeds signals; what it prints goes to a file beside `home`."""
     home.mkdir(parents=True, exist_ok=True)
     with open(_log(home), "wb") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "repro", *words], cwd=ROOT, env=environment(home), stdout=log, stderr=log,
             preexec_fn=heed_interrupts,
         )  # fmt: skip
+    while not _heeds(process.pid, signal.SIGTERM) and process.poll() is None:  # Python itself starts
+        time.sleep(0.01)
+    return process
+
+
+def _heeds(process: int, number: signal.Signals) -> bool:
+    status = Path(f"/proc/{process}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:")).split()[1]
+    return bool(int(caught, 16) >> number - 1 & 1)
 
 
 def heed_interrupts() -> None:
@@ -56,6 +66,14 @@ def living(home: Path) -> list[int]:
     return found
 
 
+def is_kernel(process: int) -> bool:
+    """Whether a process executes a notebook."""
+    try:
+        return b"ipykernel_launcher" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:  # it ended meanwhile
+        return False
+
+
 def orphans(home: Path) -> list[int]:
     """The processes that still work in `home` after its command ended; they are then killed."""
     end = time.monotonic() + PATIENCE
@@ -66,11 +84,16 @@ def orphans(home: Path) -> list[int]:
     return left
 
 
-def judged(home: Path, returned: int, codes: tuple[int, ...]) -> tuple[Outcome, str]:
-    """CLEAR where a command ended with one of `codes`, without a traceback and without processes left."""
-    text = printed(home)
+def judged(home: Path, returned: int | None, codes: tuple[int, ...]) -> tuple[Outcome, str]:
+    """CLEAR where a command ended with one of `codes`, without a traceback and without processes left.
+
+    returned: None for one that did not end. A command that was asked to stop says so in its last line.
+    """
+    left, text = orphans(home), printed(home)
+    said = f"exit code {returned}: {text[-500:]}"
     if "Traceback (most recent call last)" in text:
         return Outcome.TRACEBACK, text[-2000:]
-    if left := orphans(home):
-        return Outcome.HANG, f"processes {left} were left; {text[-500:]}"
-    return (Outcome.CLEAR, text) if returned in codes else (Outcome.WRONG, f"exit code {returned}: {text[-500:]}")
+    if returned is None or left:
+        return Outcome.HANG, f"processes {left} were left; {said}"
+    unsaid = returned in (130, 143) and not text.endswith(f"{endings.STOPPED}\n")
+    return (Outcome.WRONG, said) if returned not in codes or unsaid else (Outcome.CLEAR, text)

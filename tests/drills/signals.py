@@ -32,13 +32,17 @@ def stop_commands(tally: Tally, rng: random.Random, home: Path, attempts: int, u
             process.wait(rng.uniform(0.2, LATEST))
         except subprocess.TimeoutExpired:
             process.send_signal(sent)
-        try:
-            returned = process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            tally.add(f"{sent.name}", Outcome.HANG, f"{words} goes on for a minute after the signal")
-            continue
-        tally.add(f"{sent.name}", *command.judged(place, returned, (0, CODES[sent])))
+        tally.add(sent.name, *command.judged(place, ended(process), (0, CODES[sent])))
+
+
+def ended(process: subprocess.Popen) -> int | None:
+    """The exit code of a process that was sent a signal; None where it goes on for a minute, and it is killed."""
+    try:
+        return process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return None
 
 
 def side_by_side(tally: Tally, home: Path) -> None:
