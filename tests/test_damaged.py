@@ -55,8 +55,8 @@ def test_list_names_it_and_lists_the_rest(clone, monkeypatch, capsys):
     assert command(monkeypatch, "list") == COUNTED
     out = said(capsys, clone)
     costs = [line for line in out.splitlines() if line.strip().startswith(("table3;", "fusion_weights;"))]
-    assert "runs, 1 without a record; " in costs[0]
-    assert "runs; " in costs[1]
+    assert " of them are recorded and took " in costs[0]
+    assert " of them are recorded" not in costs[1]
     assert out.splitlines()[-1].startswith("reproduce --fresh")
 
 

@@ -522,20 +522,20 @@ def test_what_the_runs_of_a_notebook_cost(home, monkeypatch, capsys):
     monkeypatch.setattr(paths, "committed", lambda: home / "committed")
     assert cost("train") == "no runs"
     assert cost("ablation_lambda") == (
-        f"{len(planned)} runs, {len(planned)} without a record; 0.0 minutes of one processor core"
+        f"{len(planned)} runs; 0 of them are recorded and took 0.0 minutes of one processor core"
     )
     teacher = next(run.teacher for run in runs if run.teacher is not None)
     write_record(records.path_here(teacher.id), teacher, 60)
     write_record(records.path_committed("small", runs[0].id), runs[0], 90)
     assert cost("ablation_lambda") == (
-        f"{len(planned)} runs, {len(planned) - 2} without a record; 2.5 minutes of one processor core"
+        f"{len(planned)} runs; 2 of them are recorded and took 2.5 minutes of one processor core"
     )
     several = ("ablation_lambda", "ablation_lambda", "train")  # a run that several of them show counts once
     assert cost(*several) == cost("ablation_lambda")
     assert cost("ablation_lambda", "streams").endswith("2.5 minutes of one processor core")
     records.path_here(teacher.id).write_text("{}")
     assert cost("ablation_lambda") == (
-        f"{len(planned)} runs, {len(planned) - 1} without a record; 1.5 minutes of one processor core"
+        f"{len(planned)} runs; 1 of them are recorded and took 1.5 minutes of one processor core"
     )
     assert re.search(r"record\.json: not a record .*delete it", named(capsys))
 

@@ -34,7 +34,7 @@ class TSN(nn.Module):
         """Clips (B, C, T, H, W), values in 0..255, any dtype, to logits (B, classes) and features (B, 16 * width)."""
         maps = self.base_model(fold_time(clip, self.base_model.in_channels))  # (B*T, D, h, w)
         frames = maps.mean(dim=(2, 3), dtype=self.fc.weight.dtype)  # (B*T, D); float32 also under bf16 autocast
-        times = (len(clip), clip.shape[2])
+        times = (clip.shape[0], clip.shape[2])  # not len(clip), which torch.export takes for a constant
         logits = self.fc(self.dropout(frames)).unflatten(0, times).mean(1)  # (B, T, classes) -> (B, classes)
         return Output(logits, frames.unflatten(0, times).mean(1))
 

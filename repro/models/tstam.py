@@ -78,7 +78,7 @@ class TSTAM(nn.Module):
     def _look(self, clip: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """x_hat (B, T, d, h, w), its mean (B, T, d), eq. (2) (B, T, 1 or d), eq. (6) (B, T, l, h, w)."""
         dtype = self.fc.weight.dtype  # float32 also under bf16 autocast, so that weights sum to one
-        times = (len(clip), clip.shape[2])
+        times = (clip.shape[0], clip.shape[2])  # not len(clip), which torch.export takes for a constant
         maps = self.base_model(fold_time(clip, self.base_model.in_channels))  # (B*T, C, h, w)
         if min(maps.shape[2:]) < 2:  # also, a 5x5 convolution of one row trains wrongly in bf16 on CPUs
             raise ReproError(

@@ -54,5 +54,7 @@ def cost(runs: Iterable[Run]) -> str:
     if not planned:
         return "no runs"
     seconds = [each for each in map(records.seconds, planned) if each is not None]
-    missing = f", {len(planned) - len(seconds)} without a record" if len(seconds) < len(planned) else ""
-    return f"{len(planned)} runs{missing}; {sum(seconds) / 60:.1f} minutes of one processor core"
+    took = f"{sum(seconds) / 60:.1f} minutes of one processor core"
+    if len(seconds) == len(planned):
+        return f"{len(planned)} runs; {took}"
+    return f"{len(planned)} runs; {len(seconds)} of them are recorded and took {took}"

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 import tyro
 
 Sets = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="set", metavar="FIELD=VALUE")]
+Weights = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="WEIGHTS")]]
 
 
 def train(
-    system: tyro.conf.Positional[str],
+    system: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SYSTEM")]],
     /,
     dataset: str = "folder",
     root: str = "",
@@ -64,8 +65,8 @@ def train(
 
 
 def predict(
-    weights: tyro.conf.Positional[str],
-    videos: tyro.conf.Positional[Path],
+    weights: Weights,
+    videos: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="VIDEOS")]],
     /,
     root: Path | None = None,
     output: Path | None = None,
@@ -101,7 +102,7 @@ def predict(
 
 
 def export(
-    weights: tyro.conf.Positional[str],
+    weights: Weights,
     /,
     format: Literal["safetensors", "onnx", "torch-export"] = "safetensors",
     output: Path | None = None,

@@ -80,7 +80,7 @@ def predict(
 
 def rule(network: Network) -> str:
     """The rule for none of these, with its number."""
-    reached = f"{weights.KEPT:.0%} of the run's {network.tested} test videos reach that"
+    reached = f"at least {weights.KEPT:.0%} of the run's {network.tested} test videos reach that"
     return f"none of these is the answer where the highest probability is below {network.least:.3f}; {reached}"
 
 

@@ -54,6 +54,10 @@ def load(weights: str, model: str = "") -> Network:
     path = Path(weights).expanduser()
     if path.suffix == ".safetensors":
         return _exported(path, model)
+    if path.suffix not in (".pt", ""):
+        raise ReproError(
+            f"{path}: give a run's id, its weights.pt or a .safetensors file; other files are for other programs"
+        )
     record_file = _beside(path) if path.suffix == ".pt" else records.path_here(_id(weights))
     record = records.read(record_file)
     run = records.run_of(record.config)
