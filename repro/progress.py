@@ -46,7 +46,7 @@ def in_notebook() -> bool:
 def bar(what: str, total: int, unit: str, work: Iterable | None = None) -> tqdm:
     """A bar of `total` units, over `work` where it is given; a log, which is no terminal, gets none."""
     if in_notebook():
-        return tqdm(work, what, total, unit=unit, file=_Line(), ncols=WIDTH, disable=False)
+        return tqdm(work, what, total, unit=unit, file=_Line(), ncols=WIDTH, disable=total == 0)
     return tqdm(work, what, total, unit=unit, file=sys.stderr, disable=None)
 
 

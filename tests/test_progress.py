@@ -34,6 +34,8 @@ def test_a_notebook_shows_one_line_that_is_renewed_and_nothing_red(shown, capsys
     assert lines[0].startswith("measuring:   0%|")
     assert "| 3/3 [" in lines[-1]
     assert lines[-1].endswith("clip/s]")
+    assert list(progress.bar("measuring", 0, "clip", [])) == []
+    assert len(shown) == 1  # of no work, no line
     assert capsys.readouterr() == ("", "")
 
 
