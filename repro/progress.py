@@ -64,6 +64,7 @@ def following(shown: tqdm, count: Callable[[], int]) -> Iterator[None]:
     def follow() -> None:
         while not end.wait(1):
             shown.update(max(count() - shown.n, 0))
+            shown.refresh()  # the time that has passed, where nothing else is new
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()

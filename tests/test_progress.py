@@ -1,5 +1,6 @@
 """Progress: one line that is renewed in a notebook, a bar on stderr in a terminal, and epochs counted from logs."""
 
+import time
 import types
 
 import pytest
@@ -51,7 +52,13 @@ def test_a_bar_follows_what_others_do(shown):
     bar = progress.bar("training", 5, "epoch")
     with bar, progress.following(bar, lambda: 4):
         bar.set_postfix_str("1 of 2 runs done", refresh=False)
+        end = time.monotonic() + 20
+        while (
+            "| 4/5 [00:01" not in shown[0][-1] and time.monotonic() < end
+        ):  # the time goes on, though nothing else does
+            time.sleep(0.05)
     assert "| 4/5 [" in shown[0][-1]
+    assert time.monotonic() < end
     assert "1 of 2 runs done" in shown[0][-1]
 
 
