@@ -46,7 +46,7 @@ def in_notebook() -> bool:
 def bar(what: str, total: int, unit: str, work: Iterable | None = None) -> tqdm:
     """A bar of `total` units, over `work` where it is given; a log, which is no terminal, gets none."""
     if in_notebook():
-        return tqdm(work, what, total, unit=unit, file=_Line(), ncols=WIDTH, disable=False)
+        return tqdm(work, what, total, unit=unit, file=_Line(), ncols=WIDTH, disable=total == 0)
     return tqdm(work, what, total, unit=unit, file=sys.stderr, disable=None)
 
 
@@ -64,6 +64,7 @@ def following(shown: tqdm, count: Callable[[], int]) -> Iterator[None]:
     def follow() -> None:
         while not end.wait(1):
             shown.update(max(count() - shown.n, 0))
+            shown.refresh()  # the time that has passed, where nothing else is new
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()

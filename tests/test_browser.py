@@ -265,3 +265,41 @@ def test_a_notebook_runs_in_jupyterlab(lab, chrome, name, tmp_path):
             page.screenshot(path=tmp_path / f"{name}_{place}.png")
         choose(page, "Kernel", "Shut Down Kernel")
         page.get_by_text("No Kernel").first.wait_for()
+
+
+def test_the_index_leads_to_a_notebook(lab, chrome):
+    address, folder = lab
+    shutil.copy(notebooks.FOLDER / "index.ipynb", folder)
+    with chrome.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{address}/lab/tree/index.ipynb?reset")
+        page.get_by_role("link", name="00_quickstart").click()
+        page.locator("h1", has_text=notebooks.NOTEBOOKS["00_quickstart"].title).wait_for()
+
+
+SLIDER = """
+from repro.figures import ideas, sliders
+
+sliders.sliders(lambda height: ideas.bars({"x": [height, 3]}, "place"), [{"height": 1}], height=(1, 2, 3))
+"""
+
+
+def test_a_slider_redraws_its_figure(lab, chrome):
+    """By the kernel, through the widgets that JupyterLab has from ipywidgets."""
+    address, folder = lab
+    notebook = nbformat.read(notebooks.FOLDER / "index.ipynb", 4)
+    notebook.cells = [nbformat.v4.new_code_cell(SLIDER.strip())]
+    nbformat.write(notebook, folder / "slider.ipynb")
+    with chrome.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{address}/lab/tree/slider.ipynb?reset")
+        page.get_by_text(re.compile(r"\| Idle$")).wait_for(timeout=60_000)
+        choose(page, "Run", "Run All Cells")
+        picture, handle = page.locator(".jupyter-widgets img, img.jupyter-widgets"), page.locator(".noUi-handle")
+        picture.wait_for(timeout=120_000)
+        before = picture.get_attribute("src")
+        handle.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("before => !document.querySelector(`img[src='${before}']`)", arg=before, timeout=60_000)
+        assert picture.is_visible()
+        choose(page, "Kernel", "Shut Down Kernel")

@@ -1,5 +1,6 @@
 """Progress: one line that is renewed in a notebook, a bar on stderr in a terminal, and epochs counted from logs."""
 
+import time
 import types
 
 import pytest
@@ -34,6 +35,8 @@ def test_a_notebook_shows_one_line_that_is_renewed_and_nothing_red(shown, capsys
     assert lines[0].startswith("measuring:   0%|")
     assert "| 3/3 [" in lines[-1]
     assert lines[-1].endswith("clip/s]")
+    assert list(progress.bar("measuring", 0, "clip", [])) == []
+    assert len(shown) == 1  # of no work, no line
     assert capsys.readouterr() == ("", "")
 
 
@@ -49,7 +52,13 @@ def test_a_bar_follows_what_others_do(shown):
     bar = progress.bar("training", 5, "epoch")
     with bar, progress.following(bar, lambda: 4):
         bar.set_postfix_str("1 of 2 runs done", refresh=False)
+        end = time.monotonic() + 20
+        while (
+            "| 4/5 [00:01" not in shown[0][-1] and time.monotonic() < end
+        ):  # the time goes on, though nothing else does
+            time.sleep(0.05)
     assert "| 4/5 [" in shown[0][-1]
+    assert time.monotonic() < end
     assert "1 of 2 runs done" in shown[0][-1]
 
 
