@@ -7,7 +7,7 @@ MINUTES ?= 30
 VENV := .venv
 STAMP := $(VENV)/.installed-from-lock
 
-.PHONY: reproduce test drill lab lock clean
+.PHONY: reproduce test drill lab docs lock clean
 
 reproduce: $(STAMP)
 	$(VENV)/bin/python -m repro reproduce --profile $(PROFILE)
@@ -30,6 +30,9 @@ my-notebooks/%.ipynb: notebooks/%.ipynb
 	@mkdir -p my-notebooks
 	@if [ -e $@ ]; then mv $@ my-notebooks/$*.before.ipynb; fi
 	@cp $< $@
+
+docs: $(STAMP)
+	$(VENV)/bin/python -m sphinx -W --keep-going -q docs site
 
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11 or later, or name it: make PYTHON=python3.11"; exit 1; }

@@ -129,6 +129,40 @@ def test_a_table_with_columns_off_the_screen_says_so(opened, width):
     )
 
 
+def test_the_first_column_stays_where_a_table_scrolls(opened):
+    page = opened(375)
+    page.evaluate(UNFOLD)
+    page.wait_for_function("document.querySelectorAll('.box.wide').length > 20")
+    moved = page.evaluate("""[...document.querySelectorAll('.box.wide')].map(box => {
+      const cell = box.querySelector('tbody th'), left = e => e.getBoundingClientRect().left;
+      const edge = () => left(cell) - left(box), before = edge();
+      box.scrollLeft = 80;
+      return [Math.abs(edge() - before), cell.offsetWidth / box.clientWidth];
+    })""")
+    assert max(by for by, _ in moved) < 2
+    assert max(share for _, share in moved) < 0.6  # the others can be read beside it
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_saying_that_a_table_is_wide_does_not_change_its_width(opened, width):
+    """Else a box could go on and off for ever."""
+    page = opened(width)
+    page.evaluate(UNFOLD)
+    changed = """[...document.querySelectorAll('.box')].filter(box => {
+      const widths = [false, true].map(wide => { box.classList.toggle('wide', wide); return box.scrollWidth; });
+      return widths[0] !== widths[1];
+    }).map(box => box.ariaLabel)"""
+    assert page.evaluate(changed) == []
+
+
+def test_no_table_of_results_is_wider_than_a_desktop(opened):
+    """Lists of runs, which have a column for each field that differs, scroll."""
+    page = opened(1280)
+    page.evaluate(UNFOLD)
+    wide = "[...document.querySelectorAll('.box:not(.tall)')].filter(box => box.scrollWidth > box.clientWidth)"
+    assert page.evaluate(f"{wide}.map(box => box.ariaLabel)") == []
+
+
 def test_the_first_screen_answers_before_anything_else(opened):
     page = opened()
     cards = page.locator("article")

@@ -13,6 +13,8 @@ import yaml
 
 from repro import paths
 
+INSTALLS = "--require-hashes -r requirements.lock", "--no-deps --no-build-isolation --editable ."
+
 
 def requirements() -> list[str]:
     """One text per requirement: name, version, perhaps where it is needed, and its hashes."""
@@ -35,11 +37,32 @@ def test_make_installs_what_the_lock_has_and_nothing_else():
     """With the hashes, and with the build tool that the lock has: in isolation it would be fetched without any."""
     installs = [line for line in (paths.ROOT / "Makefile").read_text().splitlines() if " pip install " in line]
     packages, project = installs
-    assert "--require-hashes -r requirements.lock" in packages
-    assert "--no-deps --no-build-isolation --editable ." in project
+    assert INSTALLS[0] in packages
+    assert INSTALLS[1] in project
     needed = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     for name, least in (each.split(">=") for each in needed):
         assert int(lock()[name].split(".")[0]) >= int(least)
+
+
+def test_the_container_installs_as_make_does():
+    """It has not been built here; so what it names must exist, and its commands must be those that are tried."""
+    lines = (paths.ROOT / "Dockerfile").read_text().splitlines()
+    installs = [line for line in lines if " pip install " in line]
+    assert [part in line for part, line in zip(INSTALLS, installs, strict=True)] == [True, True]
+    copied = [line.split()[-2] for line in lines if line.startswith("COPY ")]
+    assert copied == ["requirements.lock", "."]
+    assert all((paths.ROOT / name).exists() for name in copied)
+    (base,) = (line for line in lines if line.startswith("FROM "))
+    assert re.fullmatch(r"FROM python:3\.(\d+)-slim-\w+", base)
+    assert int(re.search(r"3\.(\d+)", base)[1]) >= 11
+    user = next(line.split()[1] for line in lines if line.startswith("USER "))
+    container = json.loads((paths.ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    build = container["build"]
+    assert {(paths.ROOT / ".devcontainer" / build[name]).resolve() for name in build} == {
+        paths.ROOT, paths.ROOT / "Dockerfile",
+    }  # fmt: skip
+    assert container["remoteUser"] == user
+    assert container["workspaceFolder"] == next(line.split()[1] for line in lines if line.startswith("WORKDIR "))
 
 
 def test_conda_environment_agrees_with_the_lock():
@@ -58,7 +81,10 @@ def test_every_dependency_is_locked_and_in_the_conda_environment():
         name = re.match(r"[\w-]+", dependency).group()
         assert name in lock(), name
         assert name in text, name
-    for dependency in project["optional-dependencies"]["test"]:
+    extras = project["optional-dependencies"]
+    *tools, others = extras["test"]
+    assert others == f"repro[{','.join(sorted(extras.keys() - {'test'}))}]"  # the tests try them all
+    for dependency in [*tools, *(each for name, extra in extras.items() if name != "test" for each in extra)]:
         assert re.match(r"[\w-]+", dependency).group() in lock()
 
 

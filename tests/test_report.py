@@ -26,7 +26,7 @@ from repro.evidence.intervals import Gain
 from repro.evidence.results import Line, Result
 from repro.evidence.statistics import Outcome, Verdict
 from repro.parameters import Parameters
-from repro.report import evidence, grid, page, pictures, readme
+from repro.report import again, evidence, grid, page, pictures, readme
 
 FLOW = Run("small", 7, Data("synthetic", "small", modality="flow"), Model("resnext3d"), CrossEntropy(), Optimisation())
 PLAIN = replace(FLOW, seed=0, data=Data("synthetic", "small"), model=Model("resnext3d", {"stages": (2, 3)}))
@@ -212,6 +212,26 @@ def test_a_table_is_shown_with_its_claim_its_paper_and_its_runs(results):
     assert second == f"{IDS[1]} CE distillation 1 {taught} 50.0 31.0 A processor, cpu x1 {last}"
     assert {"data.split 1", "model.arguments.stages 2, 3", "profile small"} <= set(details.text("li"))
     assert [a["href"] for a in details.all("a")] == [f"small/records/{name}.json" for name in IDS]
+
+
+def test_each_row_of_runs_has_the_command_that_makes_it_again(results, tmp_path):
+    finished.save(replace(TABLE, title="Videos."), Parameters(dataset="folder", data_root=str(tmp_path / "mine")))
+    text, made = read()
+    embedded, of_folder = (Page(each.split("</table>")[0]) for each in text.split('aria-label="')[1:] if "<th" in each and
+                           each.startswith(("IMRS, Table 3", "Videos. Tier")))  # fmt: skip
+    assert embedded.text("code") == [f"python -m repro rerun imrs_table3:{row}" for row in ("plain", "CE")]
+    assert embedded.text("th")[-4:] == ["make again", "plain", "CE", "no runs"]
+    assert of_folder.text("code") == []
+    assert f"python -m repro rerun {IDS[0]}" in made.text("code")
+
+
+def test_a_run_on_a_folder_names_it_and_a_profile_its_own():
+    config = {"data.dataset": "folder", "data.source": "my videos"}
+    assert again.of_run("gpu", "a1", config) == "python -m repro rerun a1 --data-root '.../my videos' --profile gpu"
+    table = evidence.Table("gpu", "synthetic", TABLE)
+    planned = again.plans(["gpu"])
+    words = ["imrs_table3:plain --profile gpu", "imrs_table3:CE --profile gpu", ""]
+    assert again.of_rows(table, planned) == [each and f"python -m repro rerun {each}" for each in words]
 
 
 def test_numbers_are_aligned_by_what_the_table_says_of_its_columns(results):

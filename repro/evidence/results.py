@@ -6,6 +6,7 @@ The JSON file holds all of it and is what the page reads. CSV, Markdown, HTML an
 import dataclasses
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from repro import damaged, paths, records
 from repro.checked import complaint
 from repro.config import Run
 from repro.errors import ReproError
-from repro.evidence.markup import as_code, as_latex, as_markdown
+from repro.evidence import latex
+from repro.evidence.markup import as_code, as_markdown
 from repro.evidence.statistics import Outcome, Verdict
 from repro.papers.table import with_needs
 from repro.parameters import Parameters
@@ -81,7 +83,7 @@ def save(result: Result, parameters: Parameters, runs: Sequence[Run] = ()) -> Re
     Returns the result, so that a notebook shows what it saved.
     """
     results = paths.out() / "results" / parameters.profile
-    for ending, text in _texts(result).items():
+    for ending, text in _texts(result, f"{parameters.profile}:{parameters.name}").items():
         with paths.atomic(results / parameters.name / f"{result.name}.{ending}") as part:
             part.write_text(text, encoding="utf-8")
     for each in with_needs(runs):
@@ -97,8 +99,8 @@ def _keep(record: Record, target: Path) -> None:
         records.write(record, target)
 
 
-def _texts(result: Result) -> dict[str, str]:
-    """A result in every format, by the ending of the file."""
+def _texts(result: Result, place: str) -> dict[str, str]:
+    """A result in every format, by the ending of the file. place: profile and data set."""
     frame = result.frame
     caption = f"{result.title} Claim: {result.claim} Tier: {result.tier}. Command: {result.command}"
     extra = {"command": result.command, "runs": [" ".join(line.runs) for line in result.lines]}
@@ -106,14 +108,22 @@ def _texts(result: Result) -> dict[str, str]:
     header += f"Tier: {as_markdown(result.tier)}. Command: {as_code(result.command)}\n\n"
     web = _web(frame).set_uuid(result.name).set_caption(html.escape(caption)).to_html(doctype_html=True)
     web = web.replace("<th ", '<th scope="col" ').replace("<html>", '<html lang="en">')
-    paper = frame.style.hide(axis="index").format(lambda cell: as_latex(str(cell))).format_index(as_latex, axis=1)
     return {
         "json": json.dumps(dataclasses.asdict(result), indent=1, ensure_ascii=False) + "\n",
         "csv": frame.assign(**extra | dict(frame)).to_csv(index=False),
         "md": header + markdown(frame) + "\n",
         "html": web,
-        "tex": paper.to_latex(hrules=True, caption=as_latex(caption), label=f"tab:{result.name}"),
+        "tex": _latex(result, place),
     }
+
+
+def _latex(result: Result, place: str) -> str:
+    """A result in LaTeX, without commands; without tiers where its caption says all of them."""
+    said = ["command"] + ["tier"] * all(line.cells.get("tier") == result.tier for line in result.lines)
+    rows = [{name: text for name, text in line.cells.items() if name not in said} for line in result.lines]
+    claim = f" Claim: {result.claim}" if result.claim else ""
+    label = re.sub(r"[^\w:-]", "-", f"tab:{place}:{result.name}", flags=re.ASCII)
+    return latex.table(rows, result.numeric, f"{result.title}{claim} Tier: {result.tier}.", label, result.command)
 
 
 def _web(frame: pd.DataFrame) -> "pd.io.formats.style.Styler":

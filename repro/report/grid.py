@@ -43,9 +43,13 @@ def look(outcome: Outcome) -> str:
     return outcome.name.lower().replace("_", "-")
 
 
-def of_result(caption: str, result: Result) -> Grid:
-    """A finished table as it is, without a column that repeats its tier."""
-    return of_lines(caption, result.lines, result.numeric, result.tier)
+def of_result(caption: str, result: Result, again: Sequence[str] = ()) -> Grid:
+    """A finished table as it is, without a column that repeats its tier. again: the command of each line, the last column."""
+    made = of_lines(caption, result.lines, result.numeric, result.tier)
+    if not any(again):
+        return made
+    rows = [[*row, Cell(command, "code" if command else "")] for row, command in zip(made.rows, again, strict=True)]
+    return Grid(made.caption, [*made.columns, "make again"], rows, made.numeric)
 
 
 def of_lines(

@@ -50,6 +50,7 @@ def render(profile: str, profiles: Sequence[str], folder: Path) -> str:
     verdicts = _verdicts(evidence.verdicts(tables), figures)
     keys = {table.id: (table.profile, table.dataset, table.result.name) for table in shown}
     beside = {id: figures.pop(key) for id, key in keys.items() if key in figures}
+    planned = again.plans(profiles)
     return _template().render(
         profile=profile,
         profiles=list(dict.fromkeys(table.profile for table in tables)),
@@ -67,7 +68,7 @@ def render(profile: str, profiles: Sequence[str], folder: Path) -> str:
         counted=[t for t in shown if t.result.tier == "exact" and t.result.notebook != TIME],
         time_order=[table for table in shown if table.result.notebook == TIME],
         papers=_by_paper([t for t in shown if t.result.tier != "exact" and t.result.notebook != TIME]),
-        grids={table.id: grid.of_result(table.caption, table.result) for table in shown},
+        grids={table.id: grid.of_result(table.caption, table.result, again.of_rows(table, planned)) for table in shown},
         runs={table.id: made for table in shown if (made := runs.of_table(table, folder)) is not None},
         figures=beside,
         others=list(figures.values()),

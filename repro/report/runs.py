@@ -8,7 +8,7 @@ from typing import Any
 from repro import damaged, paths, records
 from repro.evidence.runs import flat
 from repro.records import Record
-from repro.report import grid
+from repro.report import again, grid
 from repro.report.evidence import Table
 from repro.report.grid import Grid
 from repro.report.links import link
@@ -30,12 +30,14 @@ class Runs:
     """The runs of a table: one line per run with what differs between them, and what all of them have in common.
 
     shared: {dotted name of a field: value}. software: one line per set of versions. minutes: of one processor core.
+    again: the command that makes the first run again.
     """
 
     lines: Grid
     shared: Mapping[str, str]
     software: tuple[str, ...]
     minutes: float
+    again: str
 
 
 def of_table(table: Table, folder: Path) -> Runs | None:
@@ -52,7 +54,7 @@ def of_table(table: Table, folder: Path) -> Runs | None:
     if not found:
         return None
     names = dict.fromkeys(name for each in found.values() for name in each.config)
-    first = next(iter(found.values()))
+    run, first = next(iter(found.items()))
     differing = [
         name for name in names if any(each.config.get(name) != first.config.get(name) for each in found.values())
     ]
@@ -68,6 +70,7 @@ def of_table(table: Table, folder: Path) -> Runs | None:
         {name: grid.words(first.config[name]) or "none" for name in names if name not in differing},
         tuple(sorted({each.software for each in found.values()})),
         sum(each.seconds for each in found.values()) / 60,
+        again.of_run(table.profile, run, first.config),
     )  # fmt: skip
 
 
