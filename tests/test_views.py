@@ -56,6 +56,16 @@ def test_whole_frames_are_the_videos_own_and_the_square_is_what_the_network_sees
     assert half.frames.shape[2] == frames[0].shape[1] // 2
     assert half.side == pytest.approx(whole.side / 2, abs=1)
     heat = np.zeros((len(view.starts), 28, 28), np.float32)
+    heat[:, :, :14] = 1  # the left half
+    plain, mirrored = (
+        Image.open(io.BytesIO(maps.playing_whole(dataclasses.replace(whole, flip=flip), {"map": heat}))).convert("RGB")
+        for flip in (False, True)
+    )
+    across = [np.asarray(each, float)[20:, whole.frames.shape[2] :] for each in (plain, mirrored)]
+    orange = [each[..., 0] - each[..., 2] for each in across]
+    middle = whole.left + whole.side // 2
+    assert orange[0][:, : middle - 2].mean() > orange[0][:, middle + 2 :].mean() + 50
+    assert orange[1][:, : middle - 2].mean() < orange[1][:, middle + 2 :].mean() - 50
     playing = Image.open(io.BytesIO(maps.playing_whole(whole, {"map": heat})))
     assert playing.n_frames == len(view.starts)
     assert playing.size == (2 * frames[0].shape[1], frames[0].shape[0] + 20)

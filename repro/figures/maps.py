@@ -97,13 +97,16 @@ def playing(systems: Mapping[str, Explained], fps: float = 6.0) -> bytes:
 def playing_whole(whole: Whole, maps: Mapping[str, np.ndarray], fps: float = 6.0) -> bytes:
     """An animated WebP: frames at the video's own size, beside them the same under each map (T, S, S), captioned.
 
-    What the network does not see keeps its colours.
+    What the network does not see keeps its colours. The map of a mirrored view is mirrored back.
     """
     panels = {"video": whole.frames}
     rows, columns = slice(whole.top, whole.top + whole.side), slice(whole.left, whole.left + whole.side)
     for label, heat in maps.items():
+        heat = heat[:, :, ::-1] if whole.flip else heat
         panels[label] = whole.frames.copy()
-        panels[label][:, rows, columns] = overlay(whole.frames[:, rows, columns], heat, whole.side)
+        panels[label][:, rows, columns] = overlay(
+            whole.frames[:, rows, columns], np.ascontiguousarray(heat), whole.side
+        )
     return _captioned(panels, fps)
 
 
