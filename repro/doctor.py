@@ -100,5 +100,5 @@ def _device() -> Check:
 def _extra(name: str, packages: tuple[str, ...]) -> Check:
     absent = [package for package in packages if importlib.util.find_spec(package) is None]
     if absent:
-        return Check("optional", name, f"{', '.join(absent)} not installed: pip install 'repro[{name}]'")
+        return Check("optional", name, f"{', '.join(absent)} not installed: pip install -e '.[{name}]'")
     return Check("works", name, ", ".join(packages))

@@ -28,7 +28,7 @@ def test_what_is_slow_or_optional_does_not_fail(home, monkeypatch, capsys):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
     assert state("full-size networks").state == "slow"
-    assert state("export").words.endswith("not installed: pip install 'repro[export]'")
+    assert state("export").words.endswith("not installed: pip install -e '.[export]'")
     commands.doctor()
     assert capsys.readouterr().out.splitlines()[-1] == "ready; slow: full-size networks; optional: export, tensorboard"
 

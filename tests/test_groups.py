@@ -25,7 +25,7 @@ def of(form: str, who, classes=("hug", "kick")) -> list[Clip]:
         (of("{cls}/person{who}_{cls}_d1.mp4", ("01", "02", "11")), ["person01", "person02", "person11"]),
         (of("{cls}/{who}_{cls}.avi", ("daria", "eli", "ido")), ["daria", "eli", "ido"]),
         (
-            of("{cls}/v_x_g0{who}_c01.avi", "123") + of("{cls}/v_x_g0{who}_c02.avi", "123"),
+            of("{cls}/v_x_g0{who}_c01.mp4", "123") + of("{cls}/v_x_g0{who}_c02.mp4", "123"),
             ["v_x_g01", "v_x_g02", "v_x_g03"],
         ),
         (

@@ -117,7 +117,7 @@ def test_a_student_keeps_its_network(mine, tmp_path):
 
 def test_a_logger_that_is_not_installed(monkeypatch):
     monkeypatch.setattr(plan.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ReproError, match=r"--log tensorboard needs a package: pip install 'repro\[tensorboard\]'"):
+    with pytest.raises(ReproError, match=r"--log tensorboard needs a package: pip install -e '\.\[tensorboard\]'"):
         plan.check_log("tensorboard")
     plan.check_log("csv")
 
@@ -300,7 +300,7 @@ def test_an_export_that_computes_something_else_is_not_written(run, tmp_path, mo
 
 def test_a_package_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ReproError, match=r"this needs onnx, which is not installed: pip install 'repro\[export\]'"):
+    with pytest.raises(ReproError, match=r"this needs onnx, which is not installed: pip install -e '\.\[export\]'"):
         weights.required("onnx")
 
 
@@ -396,3 +396,8 @@ def test_help_and_slips_do_not_wait_for_torch(command, code):
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "tyro" in imported
     assert not imported & {"torch", "pandas", "cv2", "matplotlib"}
+
+
+def test_a_folder_that_is_not_there_is_named_with_what_it_should_hold(home):
+    with pytest.raises(ReproError, match=r"/videos has to hold class/video files, but there is no such folder"):
+        commands.train("tsm", root=str(home / "videos"), profile="smoke", jobs=1, device="cpu")

@@ -56,6 +56,13 @@ def test_whole_frames_are_the_videos_own_and_the_square_is_what_the_network_sees
     heat = np.zeros((len(view.starts), 28, 28), np.float32)
     film = maps.film_whole(whole, {"map": heat})
     assert film.width == 2 * frames[0].shape[1]
+    heat[:, :, :14] = 1  # the left half
+    turned = (dataclasses.replace(whole, flip=flip) for flip in (False, True))
+    plain, mirrored = (maps.under_map(each, heat).astype(float) for each in turned)
+    orange = [each[..., 0] - each[..., 2] for each in (plain, mirrored)]
+    middle = whole.left + whole.side // 2
+    assert orange[0][..., : middle - 2].mean() > orange[0][..., middle + 2 :].mean() + 50
+    assert orange[1][..., : middle - 2].mean() < orange[1][..., middle + 2 :].mean() - 50
 
 
 @pytest.mark.slow

@@ -97,7 +97,7 @@ def of(data: Data, jobs: int = 1) -> Catalog:
 def every_clip(data: Data, jobs: int = 1) -> pd.DataFrame:
     """All clips of a data set, columns clip and path; no group and no split is asked of a folder of videos."""
     if data.dataset == "folder":
-        clips = folder.read(_checked_root("folder", data_root(data)))[1]
+        clips = folder.read(checked_root("folder", data_root(data)))[1]
         return pd.DataFrame([(clip.name, str(clip.path)) for clip in clips], columns=["clip", "path"])
     splits = (1, 2, 3) if data.dataset in ("ucf101", "hmdb51", "synthetic") else (1,)
     tables = [of(replace(data, split=split, val_fraction=0.0), jobs).table for split in splits]
@@ -106,7 +106,7 @@ def every_clip(data: Data, jobs: int = 1) -> pd.DataFrame:
 
 def folds(root: Path | str, group: str = "", count: int | str = "all") -> pd.DataFrame:
     """The folds of a folder of videos, one row each: split, the groups left out, test clips, classes left untrained."""
-    root = _checked_root("folder", root)
+    root = checked_root("folder", root)
     _, clips = folder.read(root, group)
     return pd.DataFrame(
         {
@@ -175,7 +175,7 @@ def load(
             f"group={group!r}, folds={folds!r}, test_groups={test_groups!r}: only 'folder' takes them, {dataset} brings "
             "groups and splits"
         )
-    root = _checked_root(dataset, root)
+    root = checked_root(dataset, root)
     if parts is not None:
         classes, clips = listed.read(root, parts, allow_missing)
     elif dataset == "folder":
@@ -199,7 +199,7 @@ def load(
 
 
 @readable()
-def _checked_root(dataset: str, root: Path | str) -> Path:
+def checked_root(dataset: str, root: Path | str) -> Path:
     """The absolute path of a data set's folder, which has to hold what its layout says."""
     root = Path(os.path.expanduser(root)).absolute()
     layout = LAYOUTS.get(dataset, {})

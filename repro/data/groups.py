@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from repro.data.annotations.small import Clip
 
 PATTERNS = (  # in the order of trust
-    r"^(?P<group>[^\W\d_]+[0-9]+)[_\W](?=.*\.)",  # person03_wave.avi, seq01_02_hug.avi
-    r"^(?P<group>[^\W_]+)[_\W](?=.*\.)",  # lyova_walk.avi
-    r"^(?P<group>.+)[_\W]\D*[0-9]+\D*$",  # v_Kick_g01_c02.avi: all before the last number
+    r"^(?P<group>[^_ -]+)[_ -]",  # lyova_walk.avi, seq01_02_hug.avi: all before the first _
+    r"^(?P<group>.+)[_ -]\D*[0-9]+\D*\.[^.]+$",  # v_Kick_g01_c02.avi: all before the last number and its _
     r"^(?P<group>.*\D)[0-9]+\.[^.]+$",  # rooftop12.avi
 )
 SHOWN = 3  # names of groups in a sentence

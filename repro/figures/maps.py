@@ -95,16 +95,20 @@ def film(systems: Mapping[str, Explained], fps: float = 6.0) -> Video:
 
 
 def film_whole(whole: Whole, maps: Mapping[str, np.ndarray], fps: float = 6.0) -> Video:
-    """Frames at the video's own size, beside them the same under each map (T, S, S), captioned.
+    """Frames at the video's own size, beside them the same under each map (T, S, S), captioned."""
+    under = {label: under_map(whole, heat) for label, heat in maps.items()}
+    return video(_captioned({"video": whole.frames, **under}), fps)
 
-    What the network does not see keeps its colours.
+
+def under_map(whole: Whole, heat: np.ndarray) -> np.ndarray:
+    """Frames (T, H, W, 3) uint8 under a map (T, S, S). What the network does not see keeps its colours.
+
+    The map of a mirrored view is mirrored back.
     """
-    panels = {"video": whole.frames}
+    frames, heat = whole.frames.copy(), heat[:, :, ::-1] if whole.flip else heat
     rows, columns = slice(whole.top, whole.top + whole.side), slice(whole.left, whole.left + whole.side)
-    for label, heat in maps.items():
-        panels[label] = whole.frames.copy()
-        panels[label][:, rows, columns] = overlay(whole.frames[:, rows, columns], heat, whole.side)
-    return video(_captioned(panels), fps)
+    frames[:, rows, columns] = overlay(frames[:, rows, columns], np.ascontiguousarray(heat), whole.side)
+    return frames
 
 
 def _captioned(panels: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -79,13 +79,14 @@ def test_view(run: Run, number: int) -> Seen:
 class Whole:
     """The frames of a view as the video has them, (T, H, W, 3) uint8 RGB, and the square that the network sees of them.
 
-    top, left, side: of that square, in pixels.
+    top, left, side: of that square, in pixels. flip: whether the network sees it mirrored.
     """
 
     frames: np.ndarray
     top: int
     left: int
     side: int
+    flip: bool
 
 
 def whole(data: ClipDataset, i: int) -> Whole:
@@ -102,7 +103,7 @@ def whole(data: ClipDataset, i: int) -> Whole:
     scale = min(frames.shape[1:3]) / min(data.sizes[view.video])
     side = min(round(view.crop.height * scale), *frames.shape[1:3])
     top, left = (round(each * scale) for each in (view.crop.top, view.crop.left))
-    return Whole(frames, min(top, frames.shape[1] - side), min(left, frames.shape[2] - side), side)
+    return Whole(frames, min(top, frames.shape[1] - side), min(left, frames.shape[2] - side), side, view.crop.flip)
 
 
 def outline(run: Run) -> tuple[nn.Module, torch.Tensor]:

@@ -17,7 +17,8 @@ from repro.single.weights import Network
 class Answer:
     """views: the video as a test part of one. probabilities: (K,). none: whether the rule says that it shows no class.
 
-    best: the number of the class with the highest probability. view: the number of the view in which it is highest.
+    best: the number of the class with the highest probability. view: the number of a view to look at: the one in which that
+    probability is highest, or with segments the centre crop.
     """
 
     views: ClipDataset
@@ -40,7 +41,8 @@ def answer(network: Network, path: Path) -> Answer:
     probabilities = metrics.softmax(scores.videos())[0]
     best = int(probabilities.argmax())
     surest = int(metrics.softmax(scores.clips)[:, best].argmax())
-    return Answer(views, probabilities, best, bool(probabilities[best] < network.least), surest)
+    view = surest if views.data.sampling == "consecutive" else 0
+    return Answer(views, probabilities, best, bool(probabilities[best] < network.least), view)
 
 
 def sentence(network: Network, found: Answer) -> str:

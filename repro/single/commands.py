@@ -110,7 +110,7 @@ def export(
 ) -> None:
     """Write a trained network for other programs, once its logits were compared with those of the network itself.
 
-    Classes, input and the rule for none_of_these are in the file's metadata. Needs pip install 'repro[export]'.
+    Classes, input and the rule for none_of_these are in the file's metadata. Needs pip install -e '.[export]'.
 
     For example:
 

@@ -51,4 +51,4 @@ def check_log(log: str) -> None:
     if log and log not in LOGS:
         raise unknown("value of --log", log, LOGS)
     if log == "tensorboard" and importlib.util.find_spec("tensorboard") is None:
-        raise ReproError("--log tensorboard needs a package: pip install 'repro[tensorboard]', or take --log csv")
+        raise ReproError("--log tensorboard needs a package: pip install -e '.[tensorboard]', or take --log csv")

@@ -16,7 +16,7 @@ def warn_of_leaks(run: Run) -> None:
     """One line on stderr where a folder's clips have no groups, so that nothing keeps a person out of training and test."""
     data = run.data
     if data.dataset == "folder" and not (data.group or data.parts):
-        _, clips = folder.read(catalog.data_root(data))
+        _, clips = folder.read(catalog.checked_root("folder", catalog.data_root(data)))
         print(groups.warning(clips), file=sys.stderr)
 
 

@@ -161,7 +161,7 @@ def required(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError:
-        raise ReproError(f"this needs {package}, which is not installed: pip install 'repro[export]'") from None
+        raise ReproError(f"this needs {package}, which is not installed: pip install -e '.[export]'") from None
 
 
 def random_clips(run: Run, count: int = 2) -> torch.Tensor:
