@@ -8,10 +8,12 @@ from typing import Annotated
 import tyro
 
 from repro import damaged
+from repro.elsewhere import HERE, Elsewhere
 from repro.errors import ReproError
 from repro.single import commands as single
 
 DESCRIPTION = "The companion to five action-recognition papers: notebooks, runs, tables and the page that shows them."
+Place = tyro.conf.OmitArgPrefixes[Elsewhere]
 PairsOfText = Annotated[tuple[tuple[str, str], ...], tyro.conf.UseAppendAction, tyro.conf.arg(aliases=["-p"], name="p")]
 
 
@@ -52,7 +54,13 @@ def run(notebook: tyro.conf.Positional[str], /, parameter: PairsOfText = ()) -> 
     print(f"executed notebook: {notebooks.execute(name, given, paths.data() / 'executed' / profile)}")
 
 
-def reproduce(profile: str = "small", only: tuple[str, ...] = (), jobs: int = -1, fresh: bool = False) -> None:
+def reproduce(
+    profile: str = "small",
+    only: tuple[str, ...] = (),
+    jobs: int = -1,
+    fresh: bool = False,
+    elsewhere: Place = HERE,
+) -> None:
     """Rebuild everything from the committed records, make one run of each system again, and compare both.
 
     Exit code 1 if a rebuilt file differs from the committed one, or a run is outside the spread of its seeds. With --fresh
@@ -70,6 +78,7 @@ def reproduce(profile: str = "small", only: tuple[str, ...] = (), jobs: int = -1
         only: names of notebooks to execute.
         jobs: processes at once, -1 for one per core.
         fresh: train everything on this machine and execute all notebooks; committed records do not count.
+        elsewhere: where runs are made, other than by processes here.
     """
     from repro import paths
     from repro.parameters import Parameters
@@ -77,6 +86,8 @@ def reproduce(profile: str = "small", only: tuple[str, ...] = (), jobs: int = -1
     start = time.perf_counter()
     Parameters(profile=profile, jobs=jobs)
     if not (fresh or only) and any((paths.committed() / profile / "records").glob("*.json")):
+        if elsewhere != HERE:
+            raise ReproError("a cluster helps to train: give --fresh or --only too")
         from repro.verify import verify
 
         verify(profile, jobs)
@@ -84,7 +95,8 @@ def reproduce(profile: str = "small", only: tuple[str, ...] = (), jobs: int = -1
     else:
         from repro.reproduce import reproduce as make
 
-        page = make(profile, only, jobs, fresh)
+        with elsewhere.connected() as cluster:
+            page = make(profile, only, jobs, fresh, cluster)
         said = (
             f"Read {page}; tables: {paths.out() / 'results' / profile}; figures: {paths.out() / 'figures' / profile}; "
             f"executed notebooks: {paths.data() / 'executed' / profile}"
@@ -170,6 +182,7 @@ def prepare(
     allow_missing: bool = False,
     jobs: int = -1,
     device: str = "cpu",
+    elsewhere: Place = HERE,
 ) -> None:
     """Decode every clip of a data set, compute its optical flow and store both; can be killed and started again.
 
@@ -187,6 +200,7 @@ def prepare(
         allow_missing: go on without the files that are absent.
         jobs: processes at once, -1 for one per core.
         device: cpu, or cuda for the flow tvl1_torch.
+        elsewhere: where clips are packed, other than by processes here.
     """
     from repro.data import catalog
     from repro.data import prepare as packing
@@ -197,7 +211,8 @@ def prepare(
     given = Parameters(dataset=dataset, data_root=str(root or ""), allow_missing=allow_missing, jobs=jobs)
     recipe, data = Recipe(side=side, flow=flow, bound=bound), recipes.clips(given, 1, "rgb")
     table = catalog.every_clip(data, jobs)
-    prepared = packing.prepare(table, dataset, catalog.data_root(data), recipe, jobs, device)
+    with elsewhere.connected() as cluster:
+        prepared = packing.prepare(table, dataset, catalog.data_root(data), recipe, jobs, device, cluster)
     print(prepared.summary())
     packing.require_all(prepared)
 

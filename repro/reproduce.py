@@ -4,7 +4,7 @@ import functools
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 from tqdm import tqdm
@@ -12,9 +12,15 @@ from tqdm import tqdm
 from repro import execute, notebooks, paths, processes, report
 from repro.errors import ReproError
 
+if TYPE_CHECKING:  # an optional dependency
+    from repro.cluster import Cluster
 
-def reproduce(profile: str, only: tuple[str, ...], jobs: int, fresh: bool) -> Path:
-    """Makes what is missing and returns the page. What failed is one error at the end, when all the rest is done."""
+
+def reproduce(profile: str, only: tuple[str, ...], jobs: int, fresh: bool, cluster: "Cluster | None" = None) -> Path:
+    """Makes what is missing and returns the page. What failed is one error at the end, when all the rest is done.
+
+    cluster: makes the runs; the notebooks, which then read records, are executed on this machine.
+    """
     given = {"profile": profile, "jobs": jobs, "fresh": fresh}
     names, failed, wanted = notebooks.chosen(only), [], []
     for name in list(names):
@@ -23,7 +29,7 @@ def reproduce(profile: str, only: tuple[str, ...], jobs: int, fresh: bool) -> Pa
         except ReproError as error:  # a protocol may need a file that another does not; a notebook may be damaged
             failed.append(f"{name}: {error}")
             names.remove(name)
-    execute.execute(wanted, jobs, fresh=fresh)
+    execute.execute(wanted, jobs, fresh=fresh, cluster=cluster)
     if int(os.environ.get("RANK", "0")) == 0:  # under torchrun the first process alone goes on to the notebooks
         workers = joblib.cpu_count() if jobs == -1 else jobs
         failed += execute_all(names, {**given, "jobs": 1}, paths.data() / "executed" / profile, workers)

@@ -20,6 +20,7 @@ import distributed
 
 from repro import execute, paths, records
 from repro.cluster import Cluster, started
+from repro.elsewhere import HERE, Elsewhere
 from repro.errors import ReproError
 from repro.papers import imrs
 from repro.parameters import Parameters
@@ -126,6 +127,34 @@ def test_workers_that_slurm_starts(home, monkeypatch):
 
 def test_ssh_needs_names_of_machines():
     with pytest.raises(ReproError, match="needs the names of its machines: --hosts"), started("ssh"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"scheduler": "tcp://a:1", "cluster": "local"}, "--scheduler tcp://a:1 runs already"),
+        ({"workers": 3}, "describe a cluster to start: give --cluster local, ssh or slurm"),
+        ({"hosts": ("a",)}, "describe a cluster to start"),
+        ({"cluster": "local", "workers": -1}, "--workers -1: give a number from 1"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(given, words):
+    with pytest.raises(ReproError, match=words):
+        Elsewhere(**given)
+
+
+def test_without_options_the_work_stays_here():
+    with HERE.connected() as cluster:
+        assert cluster is None
+
+
+def test_without_the_extra_its_installation_is_the_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "repro.cluster", None)
+    with (
+        pytest.raises(ReproError, match=r"a cluster needs .*: pip install -e '\.\[cluster\]'"),
+        Elsewhere("tcp://a:1").connected(),
+    ):
         pass
 
 

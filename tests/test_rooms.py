@@ -18,6 +18,7 @@ ROOMS = {
     "damaged": "errors",
     "machine": "paths",
     "cluster": "errors paths machine",  # dask.distributed is optional: imported by name where it is asked for
+    "elsewhere": "errors cluster",
     "packed": "paths",
     "checked": "errors",
     "config": "errors checked",
@@ -43,15 +44,18 @@ ROOMS = {
     "report": "errors paths damaged config parameters papers records models evidence notebooks again",
     "rebuild": "errors paths damaged parameters papers records evidence figures notebooks report",
     "rerun": "errors paths config records networks execute again",
-    "reproduce": "errors paths processes execute notebooks report",
+    "reproduce": "errors paths processes cluster execute notebooks report",
     "verify": "errors parameters papers records rebuild rerun",
     "doctor": "paths machine config models",
     "overrides": "errors config",
-    "single": "errors paths packed config parameters papers metrics records models data networks make execute overrides",
+    "single": (
+        "errors paths cluster elsewhere packed config parameters papers metrics records models data networks make execute "
+        "overrides"
+    ),
     "endings": "errors",
     "commands": (
-        "errors damaged paths parameters papers records models data notebooks again report rebuild rerun reproduce verify doctor "
-        "single"
+        "errors damaged paths elsewhere parameters papers records models data notebooks again report rebuild rerun reproduce "
+        "verify doctor single"
     ),
     "__main__": "endings commands",
     "__init__": "evidence",  # load_results, on first use

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from repro.elsewhere import HERE, Elsewhere
+
 Sets = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="set", metavar="FIELD=VALUE")]
 Weights = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="WEIGHTS")]]
 
@@ -24,6 +26,7 @@ def train(
     log: Literal["", "csv", "tensorboard"] = "",
     jobs: int = -1,
     device: str = "auto",
+    elsewhere: tyro.conf.OmitArgPrefixes[Elsewhere] = HERE,
 ) -> None:
     """Train one system on a folder of videos or a data set, and test it once.
 
@@ -51,6 +54,7 @@ def train(
         log: also write the history epoch by epoch, for a spreadsheet or TensorBoard, into a folder of the run.
         jobs: processes at once, -1 for one per core.
         device: auto, cpu, cuda or mps.
+        elsewhere: where runs are made, other than by processes here.
     """
     from repro.parameters import Parameters
     from repro.single import plan
@@ -60,7 +64,8 @@ def train(
     run = plan.plan(system, given, modality, split, model, sets)
     from repro.single import train as work  # torch takes seconds; what is wrong above is known without it
 
-    record = work.train(run, given, log)
+    with elsewhere.connected() as cluster:
+        record = work.train(run, given, log, cluster)
     print("\n".join(work.sentences(run, record)))
 
 

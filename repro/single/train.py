@@ -1,6 +1,7 @@
 """Trains the planned run through the code of the notebooks and tables, and says what became of it."""
 
 import sys
+from typing import TYPE_CHECKING
 
 from scipy import stats
 
@@ -11,6 +12,9 @@ from repro.data.annotations import folder
 from repro.parameters import Parameters
 from repro.records import Record
 
+if TYPE_CHECKING:  # an optional dependency
+    from repro.cluster import Cluster
+
 
 def warn_of_leaks(run: Run) -> None:
     """One line on stderr where a folder's clips have no groups, so that nothing keeps a person out of training and test."""
@@ -20,10 +24,10 @@ def warn_of_leaks(run: Run) -> None:
         print(groups.warning(clips), file=sys.stderr)
 
 
-def train(run: Run, parameters: Parameters, log: str = "") -> Record:
+def train(run: Run, parameters: Parameters, log: str = "", cluster: "Cluster | None" = None) -> Record:
     """Trains and tests a run and those it needs; what is finished on this machine is read instead."""
     warn_of_leaks(run)
-    (record,) = execute.execute([run], weights=True, log=log, **parameters.execution)
+    (record,) = execute.execute([run], weights=True, log=log, cluster=cluster, **parameters.execution)
     return record
 
 
