@@ -173,6 +173,7 @@ def test_runs_under_papermill(executed, name):
     assert done[name].returncode == 0, done[name].stderr[-3000:]
     outputs = [o for c in json.loads((home / f"{name}.ipynb").read_text())["cells"] for o in c.get("outputs", ())]
     assert any("image/png" in o.get("data", {}) for o in outputs), "no figure"
+    assert [o["text"] for o in outputs if o.get("name") == "stderr"] == [], "red that is no error"
     assert any("text/markdown" in o.get("data", {}) or "text/html" in o.get("data", {}) for o in outputs)
 
 

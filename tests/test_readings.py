@@ -117,7 +117,7 @@ def test_a_reading_names_no_measured_number(name):
         assert not re.search(r"\d\.\d|\d ?%|\d points", text), text
 
 
-@pytest.mark.parametrize(("name", "words"), PRESUMED, ids=" ".join)
+@pytest.mark.parametrize(("name", "words"), PRESUMED)
 def test_what_a_reading_presumes_is_what_the_committed_tables_say(name, words):
     assert words in "\n".join(readings(name)), "these words are gone from the notebook: take them from this test too"
     for (table, row), presumed in PRESUMED[name, words].items():
