@@ -66,6 +66,8 @@ def rebuild(parameters: Parameters) -> list[str]:
                 continue
             if all(map(records.find, table.runs())):
                 names += [_save(result, usual, table) for result in _table(table, usual)]
+    if not (embedded or names):  # single runs of the command `train`, which no table shows
+        return []
     everything = replace(parameters, splits=notebooks.NOTEBOOKS["claims"].splits) if embedded else parameters
     names += [_save(result, everything) for result in _across(everything)]
     return names

@@ -9,7 +9,7 @@ from PIL import Image
 import repro
 from repro import paths, rebuild, report
 from repro.evidence import claims, results, tables, time_order
-from repro.papers import imrs, tstam
+from repro.papers import imrs, systems, tstam
 from repro.papers import time_order as time_order_plan
 from repro.parameters import Parameters
 
@@ -163,3 +163,10 @@ def test_a_table_without_all_its_records_is_not_rebuilt(home, monkeypatch, tmp_p
     monkeypatch.setattr(rebuild, "_across", lambda parameters: [])  # counts networks, which takes seconds
     assert rebuild.rebuild_all("small") == []
     assert rebuild.rebuild_all("gpu") == []
+
+
+def test_a_single_run_on_a_folder_of_ones_own_writes_no_table(home, recorded):
+    parameters = Parameters(dataset="folder", data_root="mine", seeds=0)
+    recorded(systems.run_of("tsm", parameters, 1, 0), [[1.0, 0.0], [0.0, 1.0]], [0, 1], ["a", "b"])
+    assert rebuild.rebuild(parameters) == []
+    assert not (home / "out").exists()
