@@ -5,6 +5,7 @@ import errno
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -263,6 +264,16 @@ def test_a_notebook_that_finds_no_space_is_named_and_costs_no_other(tmp_path, ex
     assert error.startswith(f"failed: {tmp_path / 'your_video.ipynb'}: cannot be written (No space left on device; ")
     assert len(executed_names) == 2
     assert [path.name for path in tmp_path.glob("*.made-from")] == ["efficiency.made-from"]
+
+
+def test_a_parameter_in_a_notebook_that_is_no_literal_is_one_error(tmp_path, monkeypatch):
+    source = json.loads(notebooks.path_of("streams").read_text())
+    for cell in source["cells"]:
+        cell["source"] = [re.sub(r"^(seeds.*?= )[^#]*", r"\1range(4)  ", line) for line in cell["source"]]
+    (tmp_path / "streams.ipynb").write_text(json.dumps(source))
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path)
+    with pytest.raises(ReproError, match=r"streams\.ipynb: the value of seeds is 'range\(4\)', but must be a literal"):
+        notebooks.parameters("streams")
 
 
 def test_a_damaged_mark_of_a_notebook_costs_its_execution(tmp_path, executed_names):
