@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from repro import paths
+from repro.checked import shown
 from repro.config import Run
 from repro.errors import ReproError, unknown
 from repro.papers import controls, convergence, doses, imrs, smnet, stddcn, stme, stmsa, time_order, tstam
@@ -19,6 +20,13 @@ from repro.papers.table import Table
 from repro.parameters import Parameters
 
 FOLDER = paths.ROOT / "notebooks"
+NO_LITERAL = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    MemoryError,
+    RecursionError,
+)  # of ast.literal_eval, all that it documents
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,15 @@ def parameters(name: str) -> dict[str, Any]:
             found = papermill.inspect_notebook(str(path_of(name)))
     except Exception as error:  # nbformat raises whatever a damaged file makes it stumble over
         raise ReproError(f"{path_of(name)}: not a notebook ({error}); take it back from git") from None
-    return {key: ast.literal_eval(each["default"]) for key, each in found.items()}
+    return {key: _literal(name, key, each["default"]) for key, each in found.items()}
+
+
+def _literal(name: str, key: str, text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except NO_LITERAL:
+        rule = 'a literal, such as 3, (0, 1) or "text"; give another with -p'
+        raise ReproError(f"{path_of(name)}: the value of {key} is {shown(text)}, but must be {rule}") from None
 
 
 def parameters_of(name: str, given: dict[str, Any]) -> Parameters:
@@ -127,7 +143,7 @@ def value_of(text: str) -> Any:
         return text.lower() == "true"
     try:
         return ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # all that its documentation lists
+    except NO_LITERAL:
         return text
 
 

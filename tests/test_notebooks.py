@@ -299,6 +299,16 @@ def test_a_notebook_that_finds_no_space_is_named_and_costs_no_other(tmp_path, ex
     assert [path.name for path in tmp_path.glob("*.made-from")] == ["efficiency.made-from"]
 
 
+def test_a_parameter_in_a_notebook_that_is_no_literal_is_one_error(tmp_path, monkeypatch):
+    source = json.loads(notebooks.path_of("streams").read_text())
+    for cell in source["cells"]:
+        cell["source"] = [re.sub(r"^(seeds.*?= )[^#]*", r"\1range(4)  ", line) for line in cell["source"]]
+    (tmp_path / "streams.ipynb").write_text(json.dumps(source))
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path)
+    with pytest.raises(ReproError, match=r"streams\.ipynb: the value of seeds is 'range\(4\)', but must be a literal"):
+        notebooks.parameters("streams")
+
+
 def test_a_damaged_mark_of_a_notebook_costs_its_execution(tmp_path, executed_names):
     assert reproduce.execute_all(["streams"], GIVEN, tmp_path, 1) == []
     (tmp_path / "streams.made-from").write_bytes(b"\xff")

@@ -77,6 +77,13 @@ def claims() -> list[dict[str, str]]:
     return read(RESULTS / "synthetic" / "claims.csv")
 
 
+def test_the_memory_of_prepare_by_the_number_of_clips():
+    few, many = load("many_clips")["rows"]
+    assert few["peak MB of a worker"] == many["peak MB of a worker"]
+    more = f"{many['peak MB'] - few['peak MB']} MB more for {many['clips']:,} clips than for {few['clips']:,}"
+    assert more in " ".join(PAGES["real-data.md"].split())
+
+
 def test_every_line_with_an_interval_is_a_line_of_a_table():
     measured = [set(row.values()) for file in RESULTS.glob("*/*.csv") for row in read(file)]
     rows = [row for page in PAGES for table in tables(page) for row in table]

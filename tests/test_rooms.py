@@ -39,7 +39,7 @@ ROOMS = {
     "evidence": "errors paths progress damaged machine checked config parameters papers metrics records models data networks",
     "maps": "errors paths progress damaged machine packed checked config parameters records data networks evidence",
     "figures": "errors paths parameters papers records data evidence maps",
-    "notebooks": "errors paths config parameters papers",
+    "notebooks": "errors paths checked config parameters papers",
     "again": "errors paths damaged machine checked parameters papers records notebooks",
     "report": "errors paths damaged config parameters papers records models evidence notebooks again",
     "rebuild": "errors paths damaged parameters papers records evidence figures notebooks report",

@@ -14,13 +14,13 @@ from repro import notebooks, records
 from repro.models.tools import files
 
 PROFILE = "--profile", "smoke"
-ALWAYS, FURTHER = "streams", 2  # notebooks of a round: one with teachers, and others drawn at random
+ALWAYS = "streams"  # a notebook of each round, with teachers; another is drawn at random
+OTHERS = [name for name, notebook in notebooks.NOTEBOOKS.items() if notebook.tables and name != ALWAYS]
 STOPS = {"reproduce": 12, "rebuild": 4}  # in a round at most, before a command may go on to its end
 SOONEST = 0.5  # seconds after the start
 SHARE = 0.6  # of the seconds that a command takes in peace: the latest stop
 SIGNALS = signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT  # drawn at random
 CODES = {signal.SIGKILL: -signal.SIGKILL, **signals.CODES}
-TIMED = "imrs_latency", "imrs_efficiency", "efficiency"  # tables and figures that show how long something took
 RESULTS = "out/results/**/*.csv", "out/results/**/*.json", "out/figures/**/*.png"
 RECORDS = "data/runs/*/record.json"
 FINISHED = RECORDS, "data/runs/*/weights.pt", "data/store/**/*.clip", "data/executed/**/*.made-from"
@@ -31,8 +31,7 @@ def stop_reproduce(tally: Tally, rng: random.Random, home: Path, until: float) -
     """Rounds until the clock says so; the last one goes to its end."""
     count = 0
     while time.monotonic() < until:
-        only = [ALWAYS, *rng.sample([name for name in notebooks.NOTEBOOKS if name != ALWAYS], FURTHER)]
-        _round(tally, rng, home / str(count := count + 1), only, until)
+        _round(tally, rng, home / str(count := count + 1), [ALWAYS, rng.choice(OTHERS)], until)
         shutil.rmtree(home)
 
 
@@ -100,8 +99,7 @@ def _after(home: Path, before: Files, returned: int | None, *codes: int) -> tupl
 
 def _compared(peace: Path, home: Path) -> tuple[Outcome, str]:
     """HEALED where a command that was stopped and went on left what one in peace left, and nothing half-written."""
-    timed = {path for path in _paths(peace, "out/**/*") if path.stem in TIMED or path.parent.name == "records"}
-    results = {path for pattern in RESULTS for path in _paths(peace, pattern)} - timed
+    results = {path for pattern in RESULTS for path in _paths(peace, pattern) if path.parent.name != "records"}
     wrong = {
         "other files": _paths(peace, "out/**/*") ^ _paths(home, "out/**/*"),
         "other runs": _paths(peace, RECORDS) ^ _paths(home, RECORDS),
