@@ -44,6 +44,7 @@ ROOMS = {
     "verify": "errors parameters papers records rebuild rerun",
     "doctor": "paths machine config models",
     "endings": "errors",
+    "pages": "errors paths notebooks report endings",
     "commands": (
         "errors damaged paths parameters papers records models data notebooks again report rebuild rerun reproduce verify doctor"
     ),

@@ -49,14 +49,19 @@ def _figure(file: Path, folder: Path) -> Figure:
     try:
         with Image.open(file, formats=["PNG"]) as image:
             image.load()
-            notebook, still = image.text.get("Notebook", ""), image.convert("RGB")
+            notebook, (source, *size) = image.text.get("Notebook", ""), embedded(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise ReproError(f"{file}: not a figure of ours ({error}); delete it and run its notebook again") from None
+    dataset, profile = file.parent, file.parent.parent
+    return Figure(profile.name, dataset.name, file.stem, notebook, link(file, folder), source, *size)
+
+
+def embedded(image: Image.Image) -> tuple[str, int, int]:
+    """An image as a data URI, at most `WIDEST` pixels wide; its width and height."""
+    still = image.convert("RGB")
     still.thumbnail((WIDEST, 4 * WIDEST))
     data = min(_webp(still, lossless=True), _webp(still, quality=80), key=len)  # charts, photographs
-    source = f"data:image/webp;base64,{base64.b64encode(data).decode()}"
-    dataset, profile = file.parent, file.parent.parent
-    return Figure(profile.name, dataset.name, file.stem, notebook, link(file, folder), source, *still.size)
+    return f"data:image/webp;base64,{base64.b64encode(data).decode()}", *still.size
 
 
 def _webp(image: Image.Image, **options: object) -> bytes:
