@@ -7,7 +7,7 @@ MINUTES ?= 30
 VENV := .venv
 STAMP := $(VENV)/.installed-from-lock
 
-.PHONY: reproduce test drill lab docs lock clean
+.PHONY: reproduce test drill lab docs pages lock clean
 
 reproduce: $(STAMP)
 	$(VENV)/bin/python -m repro reproduce --profile $(PROFILE)
@@ -33,6 +33,9 @@ my-notebooks/%.ipynb: notebooks/%.ipynb
 
 docs: $(STAMP)
 	$(VENV)/bin/python -m sphinx -W --keep-going -q docs site
+
+pages: $(STAMP)
+	$(VENV)/bin/python -m repro.pages
 
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11 or later, or name it: make PYTHON=python3.11"; exit 1; }

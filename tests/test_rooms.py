@@ -53,6 +53,7 @@ ROOMS = {
         "overrides"
     ),
     "endings": "errors",
+    "pages": "errors paths notebooks report endings",
     "commands": (
         "errors damaged paths elsewhere parameters papers records models data notebooks again report rebuild rerun reproduce "
         "verify doctor single"

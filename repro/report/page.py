@@ -74,6 +74,7 @@ def render(profile: str, profiles: Sequence[str], folder: Path) -> str:
         others=list(figures.values()),
         again=again.section(profiles),
         notebooks=_notebooks(profile, folder),
+        executed=_read(folder),
     )
 
 
@@ -147,12 +148,19 @@ def _by_paper(tables: Sequence[Table]) -> list[tuple[str, str, list[Table]]]:
     return [group for group in groups if group[-1]]
 
 
+def _read(folder: Path) -> dict[str, str]:
+    """Links to the executed copies of notebooks that the folder of the page has, by name."""
+    files = {name: folder / "notebooks" / f"{name}.html" for name in notebooks.NOTEBOOKS}
+    return {name: link(file, folder) for name, file in files.items() if file.exists()}
+
+
 def _notebooks(profile: str, folder: Path) -> Grid:
-    """Every notebook with its source and the command that executes it."""
+    """Every notebook with its source, its title, which leads to the executed copy, and the command that executes it."""
+    executed = _read(folder)
     rows = [
         [
             Cell(name, link=link(notebooks.path_of(name), folder)),
-            Cell(notebook.title),
+            Cell(notebook.title, link=executed.get(name, "")),
             Cell(notebooks.command(name, profile), "code"),
         ]
         for name, notebook in notebooks.NOTEBOOKS.items()

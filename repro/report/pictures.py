@@ -61,12 +61,18 @@ def read(file: Path) -> Image.Image:
 
 def _figure(file: Path, folder: Path) -> Figure:
     image = read(file)
-    notebook, still = image.text.get("Notebook", ""), image.convert("RGB")
+    source, *size = embedded(image)
+    dataset, profile = file.parent, file.parent.parent
+    name = link(file, folder)
+    return Figure(profile.name, dataset.name, file.stem, image.text.get("Notebook", ""), name, source, *size)
+
+
+def embedded(image: Image.Image) -> tuple[str, int, int]:
+    """An image as a data URI, at most `WIDEST` pixels wide; its width and height."""
+    still = image.convert("RGB")
     still.thumbnail((WIDEST, 4 * WIDEST))
     data = min(_webp(still, lossless=True), _webp(still, quality=80), key=len)  # charts, photographs
-    source = f"data:image/webp;base64,{base64.b64encode(data).decode()}"
-    dataset, profile = file.parent, file.parent.parent
-    return Figure(profile.name, dataset.name, file.stem, notebook, link(file, folder), source, *still.size)
+    return f"data:image/webp;base64,{base64.b64encode(data).decode()}", *still.size
 
 
 def _webp(image: Image.Image, **options: object) -> bytes:
