@@ -252,6 +252,7 @@ def test_predictions_and_a_file_that_is_no_video(run, folder, capsys, tmp_path):
 
 
 def test_an_exported_network_gives_the_same_scores(run, folder, capsys, tmp_path):
+    pytest.importorskip("safetensors")
     target = tmp_path / "net.safetensors"
     commands.export(run.id, output=target)
     said = capsys.readouterr().out
@@ -265,8 +266,8 @@ def test_an_exported_network_gives_the_same_scores(run, folder, capsys, tmp_path
 
 
 def test_a_damaged_or_foreign_exported_file(run, tmp_path):
-    import safetensors.torch
-
+    safetensors = pytest.importorskip("safetensors")
+    pytest.importorskip("safetensors.torch")
     target = tmp_path / "net.safetensors"
     export.export(weights.load(run.id), "safetensors", target)
     whole = target.read_bytes()
@@ -310,6 +311,7 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch):
     "system", ["imrs", "resnext3d", "tstam", "tsn", "tsn-resnet", "tsm", "smnet", "stme", "stmsa", "stddcn"]
 )
 def test_every_system_is_exported(home, recorded, system, form):
+    pytest.importorskip("onnxscript")
     run = finished(planned(home / "videos", system), recorded)
     done = export.export(weights.load(run.id), form, home / f"net{export.ENDINGS[form]}")
     assert 0 <= done.difference <= export.TOLERANCE * done.largest
@@ -318,9 +320,7 @@ def test_every_system_is_exported(home, recorded, system, form):
 
 @pytest.mark.slow
 def test_an_exported_program_takes_any_number_of_clips_and_says_what_it_is(run, tmp_path):
-    import onnx
-    import onnxruntime
-
+    onnx, onnxruntime = (pytest.importorskip(name) for name in ("onnx", "onnxruntime"))
     network = weights.load(run.id)
     clips = weights.random_clips(run, 3)
     with torch.no_grad():

@@ -1,5 +1,6 @@
 """A trained network as a file for other programs, written only where it computes the same as the network itself."""
 
+import copy
 import json
 import logging
 import warnings
@@ -110,11 +111,13 @@ def _onnx(network: Network, clips: Tensor, part: Path) -> Run:
 def _program(network: Network, clips: Tensor) -> torch.export.ExportedProgram:
     """The network for clips of its own size and any number of them at once."""
     batch = torch.export.Dim("batch", min=1)
+    # a program keeps its steps, and some of them write into given memory, which cannot be if gradients flow through
+    model = Logits(copy.deepcopy(network.model)).eval().requires_grad_(False)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's own parts, deprecated or slow
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-            return torch.export.export(Logits(network.model).eval(), (clips,), dynamic_shapes=({0: batch},))
+            return torch.export.export(model, (clips,), dynamic_shapes=({0: batch},))
     except Exception as error:  # the exporter documents no list of what it raises
         raise _refused(network, "torch-export", error) from error
 
