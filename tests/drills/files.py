@@ -6,8 +6,6 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +14,18 @@ import pandas as pd
 import pytest
 import tiny
 
-from drills import outcome
+from drills import bare, outcome
+from drills.bare import Target
 from drills.mutations import mutated
 from drills.outcome import Outcome, Tally
 from repro import execute, make, networks, paths, records, train
 from repro.config import Data, Run
-from repro.data import catalog, prepare, store, video
+from repro.data import catalog, prepare, store
 from repro.data.clips import recipe_of, store_folder
 from repro.data.embedded import files, options, videos
-from repro.evidence import results
-from repro.maps import measurements
 from repro.models.tools import checkpoints
 
 DATA = Data("synthetic", "tiny", frames=8, size=28, side=36, bound=4.0, flip=False, val_fraction=0.0)
-
-
-@dataclass(frozen=True)
-class Target:
-    """A file, what is done with it, and whether that must give the same as before, or may follow what a user gives."""
-
-    path: Path
-    act: Callable[[], Any]
-    fixed: bool = True
 
 
 def damage_files(tally: Tally, rng: random.Random, home: Path, attempts: int, until: float) -> None:
@@ -95,18 +83,7 @@ def _make(home: Path) -> None:
     run, data = _enter(home), paths.data()
     execute.execute([run], jobs=1)
     _keep_a_checkpoint(run)
-    shutil.copy2(paths.committed() / "small" / "synthetic" / "imrs_table3.json", data / "imrs_table3.json")
-    measured = next((paths.committed() / "small" / "maps").glob("*.json"))
-    (data / "measured").mkdir()
-    shutil.copy2(measured, data / "measured" / measured.name)
-    movie = min(data.rglob("*.avi"))
-    shutil.copy2(movie, home / "user.avi")
-    people = home / "people"
-    for name, person in itertools.product(("wave", "walk"), "abc"):
-        (people / name).mkdir(parents=True, exist_ok=True)
-        shutil.copy2(movie, people / name / f"{person}_{name}.avi")
-    clips = sorted(path.relative_to(people).with_suffix("") for path in people.rglob("*.avi"))
-    (people / "groups.csv").write_text("clip,group\n" + "".join(f"{clip},{clip.name[0]}\n" for clip in clips))
+    bare.make(home / "bare", records.get(run), min(data.rglob("*.avi")))
 
 
 def _enter(home: Path) -> Run:
@@ -137,14 +114,14 @@ def _keep_a_checkpoint(run: Run) -> None:
 
 def _targets(home: Path) -> dict[str, Target]:
     run = _enter(home)
-    root, data = catalog.data_root(DATA), paths.data()
+    root = catalog.data_root(DATA)
     clip = catalog.load("synthetic", root, val_fraction=0.0).table.iloc[[0]]
     return {
         **_of_clips(root, clip),
         **_of_the_embedded_set(root),
         **_of_a_run(run),
-        **_of_results(data),
-        **_of_the_user(home, root),
+        **bare.of_results(home / "bare"),
+        **bare.of_the_user(home / "bare", root),
     }
 
 
@@ -200,32 +177,3 @@ def _plain(record: records.Record) -> list:
     """A record as values that compare, without what may differ between equal runs."""
     plain = {**dataclasses.asdict(record), "provenance": None, "scores": record.scores.tolist()}
     return sorted(plain.items())
-
-
-def _of_results(data: Path) -> dict[str, Target]:
-    """A table carries no checksum: it is made again from the records."""
-    table, measured = data / "imrs_table3.json", min((data / "measured").glob("*.json"))
-    return {
-        "table, read": Target(table, lambda: results.read(table), fixed=False),
-        "measurement of maps, read": Target(measured, lambda: repr(measurements.read(measured))),
-    }
-
-
-def _of_the_user(home: Path, root: Path) -> dict[str, Target]:
-    """Lists and videos in the forms that users bring."""
-    movie, people, split = home / "user.avi", home / "people", min(root.rglob("*_test_split1.txt"))
-
-    def decode() -> int:
-        return sum(1 for _ in video.frames(movie))
-
-    def listed() -> int:
-        return len(catalog.load("folder", people, group="groups.csv").table)
-
-    def divided() -> int:
-        return len(catalog.load("synthetic", root).table)
-
-    return {
-        "video of a user, decode": Target(movie, decode, fixed=False),
-        "groups.csv, catalog": Target(people / "groups.csv", listed, fixed=False),
-        "split list, catalog": Target(split, divided, fixed=False),
-    }

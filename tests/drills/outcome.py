@@ -8,7 +8,6 @@ import resource
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from enum import StrEnum
 from multiprocessing.connection import Connection
@@ -92,9 +91,11 @@ def attempt(act: Callable[..., Any], *arguments: Any) -> tuple[Outcome, str]:
 def _act(answer: Connection, act: Callable[..., Any], arguments: tuple) -> None:
     here = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (here + MEMORY, here + MEMORY))
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for output in (1, 2):  # those of libraries in C too
+        os.dup2(nowhere, output)
     try:
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-            found = act(*arguments)
+        found = act(*arguments)
         answer.send((Outcome.ACCEPTED, hashlib.sha256(pickle.dumps(found)).hexdigest()))
     except ReproError as error:
         answer.send((Outcome.CLEAR, str(error)))
