@@ -24,7 +24,7 @@ class Parameters:
     dataset: Text = "synthetic"  # a name in `config.DATASETS`
     data_root: Place = ""  # folder of the data set's files; empty: the embedded set, or data/<dataset>
     splits: Any = (1,)  # a number, a list of numbers, or text such as "1,2,3"; becomes a tuple. "all": of `folds` folds
-    seeds: Any = (0, 1, 2, 3)  # the same; all that are recorded of the embedded videos
+    seeds: Any = (0, 1, 2, 3, 4, 5)  # the same; all that are recorded of the embedded videos
     jobs: int = -1  # processes at once; -1: one per core
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     group: Text = ""  # folder data: an expression with (?P<group>...), or a CSV there, for who stays in one part
