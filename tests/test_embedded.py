@@ -229,7 +229,7 @@ def test_a_full_disk_leaves_no_broken_video_behind(written, tmp_path):
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", '{"version": 2}', "[" * 100_000, '{"a": ' * 5000, "1" * 5000, "\0", '{"version": 2, "options": '
-     '{}, "sha256": "ab", "files": {}}'],
+     '{}, "sha256": "ab", "files": {}}', '{"version": 2, "options": {"classes": []}, "sha257": "ab", "files": {}}'],
     ids=lambda text: f"{len(text)}{text[:9]}",
 )  # fmt: skip
 def test_a_damaged_marker_is_named_and_the_set_is_drawn_again(written, tmp_path, text, capsys):

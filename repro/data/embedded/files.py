@@ -38,7 +38,7 @@ def read(root: Path) -> dict | None:
     except OSError as error:
         raise ReproError(f"{marker}: cannot be read ({error.strerror}); make it readable, or delete {root}") from None
     kinds = {"version": int, "options": dict, "sha256": str | None, "files": dict}
-    right = isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in kinds.items())
+    right = isinstance(found, dict) and all(key in found and isinstance(found[key], kinds[key]) for key in kinds)
     if not right or not isinstance(found["options"].get("classes"), list):
         raise Damaged(
             f"{marker}: damaged, or of an older version; the next run draws the embedded videos in {root} again"
