@@ -92,9 +92,9 @@ def _across(parameters: Parameters) -> Iterator[Result]:
     """The claims, and on the embedded set what does not depend on a data set."""
     findings = claims.evaluate(parameters)
     yield claims.result(findings, parameters)
-    yield claims.power(findings, parameters)
     style.save(claims_figure.figure(findings, parameters), "claims", parameters, "claims")
     if parameters.dataset == "synthetic":
+        yield claims.power(findings, parameters)
         yield published.imrs_table5(parameters)
         yield published.tstam_comparison(parameters)
         yield published.family2d(parameters)
