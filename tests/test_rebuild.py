@@ -138,7 +138,8 @@ def test_rebuilding_trains_and_decodes_nothing(rebuilt):
 def test_rebuilding_draws_a_figure_for_every_table_of_runs(rebuilt):
     home, written, _ = rebuilt
     drawn = {f"{path.parent.name}/{path.stem}" for path in (home / "out" / "figures" / "small").glob("*/*.png")}
-    without = "tstam_comparison", "family2d", "imrs_efficiency", "cost_claims", "time_reversal", "power"  # numbers alone
+    # numbers alone
+    without = "tstam_comparison", "family2d", "imrs_efficiency", "cost_claims", "time_reversal", "power"
     wanted = {name for name in written if not name.endswith("_claims") and name.split("/")[1] not in without}
     assert drawn == wanted
 
