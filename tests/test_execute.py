@@ -292,7 +292,7 @@ def test_runs_on_more_and_fewer_training_videos_are_each_compared_with_their_own
 
 def test_the_clips_of_more_and_fewer_training_videos_are_all_prepared(tmp_path, monkeypatch):
     found = []
-    monkeypatch.setattr(execute, "prepared", lambda data, jobs: found.append(data.train_per_class))
+    monkeypatch.setattr(execute, "prepared", lambda data, *_: found.append(data.train_per_class))
     run = folder_run(tmp_path)
     seeds = [dataclasses.replace(run, seed=seed) for seed in (1, 2)]
     execute.prepare_clips([run, with_few(run, 2), *seeds, with_few(seeds[0], 2), with_few(run, 1)], jobs=1)
@@ -308,7 +308,7 @@ def test_runs_on_other_folds_are_each_prepared_and_compared_with_their_own(recor
     assert len(set(before)) == 5
     assert [record.catalog for record in execute.execute(runs, jobs=1)] == before
     found = []
-    monkeypatch.setattr(execute, "prepared", lambda data, jobs: found.append((data.folds, data.test_groups)))
+    monkeypatch.setattr(execute, "prepared", lambda data, *_: found.append((data.folds, data.test_groups)))
     execute.prepare_clips([*runs, *[dataclasses.replace(run, seed=1) for run in runs]], jobs=1)
     assert found == [(3, ()), (4, ()), ("all", ()), (3, ("one/0", "two/0")), (3, ("one/1",))]
 
