@@ -15,7 +15,7 @@ def follow(said: str, todo: Sequence[Run], outcomes: Iterator[tuple[Run, str | N
     """Shows the progress of runs; fills `failed` with {id of a run: its error}."""
     progress.say(said)
     bar = progress.bar(said, sum(run.optimisation.epochs for run in todo), "epoch")
-    with bar, progress.following(bar, functools.partial(_epochs, todo, _logged(todo))):
+    with bar, progress.following(bar, functools.partial(epochs, todo, logged(todo))):
         for done, (run, error) in enumerate(outcomes, start=1):
             if lost := [needed for needed in run.needs if needed.id in failed]:
                 error = f"run {run.id} needs run {lost[0].id} ({lost[0].title})"
@@ -27,13 +27,13 @@ def follow(said: str, todo: Sequence[Run], outcomes: Iterator[tuple[Run, str | N
             progress.say(f"  {done} of {len(todo)} runs: {error or run.title}")
 
 
-def _logged(runs: Sequence[Run]) -> dict[str, int]:
+def logged(runs: Sequence[Run]) -> dict[str, int]:
     """{id: bytes in its log} of runs: what an earlier call left there."""
     logs = {run.id: log_path(run) for run in runs}
     return {name: log.stat().st_size if log.exists() else 0 for name, log in logs.items()}
 
 
-def _epochs(runs: Sequence[Run], before: dict[str, int]) -> int:
+def epochs(runs: Sequence[Run], before: dict[str, int]) -> int:
     """Epochs that runs have behind them, by what they have logged since there were `before` bytes."""
     count = 0
     for run in (each for each in runs if log_path(each).exists()):

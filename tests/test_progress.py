@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from repro import execute, make, progress
+from repro import follow, make, progress
 from repro.papers import imrs
 from repro.parameters import Parameters
 
@@ -67,11 +67,11 @@ def test_epochs_are_counted_from_what_a_run_logs_now(home):
     logs = [make.log_path(run) for run in runs]
     logs[0].parent.mkdir(parents=True)
     logs[0].write_text("x epoch 1, lr 0.1\nx epoch 2, lr 0.1\n")  # an earlier call's
-    before = execute._logged(runs)
-    assert execute._epochs(runs, before) == 0
+    before = follow.logged(runs)
+    assert follow.epochs(runs, before) == 0
     with open(logs[0], "a") as log:
         log.write("x: goes on after epoch 2 of 9\n")
-    assert execute._epochs(runs, before) == 2
+    assert follow.epochs(runs, before) == 2
     logs[1].parent.mkdir()
     logs[1].write_text("y epoch 1, lr 0.1, loss 1\n")
-    assert execute._epochs(runs, before) == 3
+    assert follow.epochs(runs, before) == 3
