@@ -35,8 +35,9 @@ def product(item: int, *needed: int) -> int:
 
 
 @pytest.fixture
-def here(home):
-    """A scheduler and one worker in this process."""
+def here(home, monkeypatch):
+    """A scheduler and one worker in this process, whose folders the worker sets, until the test ends."""
+    monkeypatch.setenv("REPRO_RUNS", str(paths.runs()))
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
     ) as local:
