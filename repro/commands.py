@@ -46,10 +46,10 @@ def run(notebook: tyro.conf.Positional[str], /, parameter: PairsOfText = ()) -> 
         notebook: its name, as `list` shows it.
         parameter: a parameter's name and value.
     """
-    from repro import notebooks, paths
+    from repro import notebooks, parameters, paths
 
     name = notebooks.path_of(notebook).stem
-    given = {key: notebooks.value_of(value) for key, value in parameter}
+    given = {key: parameters.value_of(value) for key, value in parameter}
     profile = notebooks.parameters_of(name, given).profile
     print(f"executed notebook: {notebooks.execute(name, given, paths.data() / 'executed' / profile)}")
 
@@ -95,8 +95,7 @@ def reproduce(
     else:
         from repro.reproduce import reproduce as make
 
-        with elsewhere.connected() as cluster:
-            page = make(profile, only, jobs, fresh, cluster)
+        page = make(profile, only, jobs, fresh, elsewhere)
         said = (
             f"Read {page}; tables: {paths.out() / 'results' / profile}; figures: {paths.out() / 'figures' / profile}; "
             f"executed notebooks: {paths.data() / 'executed' / profile}"

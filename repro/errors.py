@@ -16,6 +16,11 @@ class Unwritable(ReproError):
     """A folder that takes no file: full, over quota, read-only, forbidden, or a file itself. Each further file would fail too."""
 
 
+def one_line(error: BaseException) -> str:
+    """The kind of an error and what it says; the texts of OpenCV and torch have several lines."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 def require(holds: bool, what: str, value: object, rule: str) -> None:
     """Raises one error that names the value and the rule it breaks."""
     if not holds:

@@ -13,7 +13,7 @@ from repro import models, networks, processes, records
 from repro.config import Data, Run
 from repro.data import catalog
 from repro.data.clips import prepared, recipe_of
-from repro.errors import ReproError
+from repro.errors import ReproError, one_line
 from repro.follow import follow
 from repro.make import is_made, make
 from repro.records import Record
@@ -123,7 +123,7 @@ def workers(runs: Sequence[Run], jobs: int, accelerator: str) -> int:
     return joblib.cpu_count() if jobs == -1 else jobs
 
 
-Attempt = Callable[..., str]  # of a run and the errors of the runs that it needs
+Attempt = Callable[..., str | None]  # of a run and the errors of the runs that it needs
 
 
 def _here(
@@ -158,8 +158,7 @@ def _attempt(run: Run, *errors: str | None, accelerator: str, log: str) -> str |
     except ReproError as error:
         return f"failed: {error}"
     except (RuntimeError, OSError, MemoryError, cv2.error) as error:  # no memory, a full disk: not the other runs' end
-        why = " ".join(f"{type(error).__name__}: {error}".split())  # torch's have many lines
-        return f"failed: run {run.id}: {why}"
+        return f"failed: run {run.id}: {one_line(error)}"
 
 
 def _levels_of(todo: Sequence[Run]) -> list[list[Run]]:

@@ -4,11 +4,9 @@ import functools
 import re
 from collections.abc import Iterator, Sequence
 
-from repro import progress
+from repro import processes, progress
 from repro.config import Run
 from repro.make import log_path
-
-DIED = "its process died, by a crash of a library or for want of memory"
 
 
 def follow(said: str, todo: Sequence[Run], outcomes: Iterator[tuple[Run, str | None]], failed: dict[str, str]) -> None:
@@ -20,7 +18,7 @@ def follow(said: str, todo: Sequence[Run], outcomes: Iterator[tuple[Run, str | N
             if lost := [needed for needed in run.needs if needed.id in failed]:
                 error = f"run {run.id} needs run {lost[0].id} ({lost[0].title})"
             elif error is None:
-                error = f"failed: run {run.id}: {DIED}"
+                error = f"failed: run {run.id}: {processes.DIED}"
             if error:
                 failed[run.id] = error
             bar.set_postfix_str(f"{done} of {len(todo)} runs done", refresh=False)

@@ -17,16 +17,9 @@ from repro.config import Run
 from repro.errors import ReproError, unknown
 from repro.papers import controls, convergence, doses, imrs, smnet, stddcn, stme, stmsa, time_order, tstam
 from repro.papers.table import Table
-from repro.parameters import Parameters
+from repro.parameters import NO_LITERAL, Parameters
 
 FOLDER = paths.ROOT / "notebooks"
-NO_LITERAL = (
-    ValueError,
-    TypeError,
-    SyntaxError,
-    MemoryError,
-    RecursionError,
-)  # of ast.literal_eval, all that it documents
 
 
 @dataclass(frozen=True)
@@ -135,16 +128,6 @@ def stamp(name: str, given: dict[str, Any]) -> str:
     for file in (path_of(name), *sources):
         digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def value_of(text: str) -> Any:
-    """A value from the command line: a Python literal, true, false, or else the text itself."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return ast.literal_eval(text)
-    except NO_LITERAL:
-        return text
 
 
 def execute(name: str, given: dict[str, Any], folder: Path, quiet: bool = False) -> Path:

@@ -1,12 +1,12 @@
 """Any field of a run from the command line: `optimisation.epochs=30`. The dataclasses check each value as always."""
 
-import ast
 import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from repro.config import Run
 from repro.errors import ReproError, unknown
+from repro.parameters import value_of
 
 RUNS = ("teacher", "start")  # fields of a run that are runs themselves
 
@@ -93,9 +93,4 @@ def _value(text: str, before: Any) -> Any:
         return text
     if isinstance(before, tuple):
         return tuple(_value(part.strip(), None) for part in text.strip("()[], ").split(",") if part.strip())
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # all that its documentation lists
-        return text
+    return value_of(text)

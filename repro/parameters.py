@@ -13,6 +13,7 @@ from repro.checked import MOST, Place, Text, checked, shown
 from repro.errors import ReproError, unknown
 
 LONGEST = 1000  # seeds, splits, folds, groups, processes: more are a slip
+NO_LITERAL = ValueError, TypeError, SyntaxError, MemoryError, RecursionError  # all that ast.literal_eval documents
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -116,6 +117,16 @@ class Parameters:
     def changed(self) -> dict[str, Any]:
         """The values that differ from the defaults, for a command line."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
+
+
+def value_of(text: str) -> Any:
+    """A value from the command line: a Python literal, true, false, or else the text itself."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except NO_LITERAL:
+        return text
 
 
 def whole_numbers(name: str, value: Any, least: int, most: int = MOST) -> tuple[int, ...]:

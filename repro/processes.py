@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import joblib
 
+DIED = "its process died, by a crash of a library or for want of memory"  # of an item without a result
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
 

@@ -4,22 +4,20 @@ import functools
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import joblib
 from tqdm import tqdm
 
 from repro import execute, notebooks, paths, processes, report
+from repro.elsewhere import Elsewhere
 from repro.errors import ReproError
 
-if TYPE_CHECKING:  # an optional dependency
-    from repro.cluster import Cluster
 
-
-def reproduce(profile: str, only: tuple[str, ...], jobs: int, fresh: bool, cluster: "Cluster | None" = None) -> Path:
+def reproduce(profile: str, only: tuple[str, ...], jobs: int, fresh: bool, elsewhere: Elsewhere) -> Path:
     """Makes what is missing and returns the page. What failed is one error at the end, when all the rest is done.
 
-    cluster: makes the runs; the notebooks, which then read records, are executed on this machine.
+    elsewhere: where the runs are made; the notebooks, which then read records, are executed on this machine.
     """
     given = {"profile": profile, "jobs": jobs, "fresh": fresh}
     names, failed, wanted = notebooks.chosen(only), [], []
@@ -29,7 +27,8 @@ def reproduce(profile: str, only: tuple[str, ...], jobs: int, fresh: bool, clust
         except ReproError as error:  # a protocol may need a file that another does not; a notebook may be damaged
             failed.append(f"{name}: {error}")
             names.remove(name)
-    execute.execute(wanted, jobs, fresh=fresh, cluster=cluster)
+    with elsewhere.connected() as cluster:
+        execute.execute(wanted, jobs, fresh=fresh, cluster=cluster)
     if int(os.environ.get("RANK", "0")) == 0:  # under torchrun the first process alone goes on to the notebooks
         workers = joblib.cpu_count() if jobs == -1 else jobs
         failed += execute_all(names, {**given, "jobs": 1}, paths.data() / "executed" / profile, workers)
@@ -57,7 +56,7 @@ def execute_all(names: list[str], given: dict[str, Any], folder: Path, workers: 
                 attempt = functools.partial(_attempt, given=given, folder=folder)
                 for name, error in processes.each(attempt, batch, count, ahead=1):
                     if error is None:
-                        error = f"failed: {name}: its process died, by a crash of a library or for want of memory"
+                        error = f"failed: {name}: {processes.DIED}"
                     bar.update()
                     done += 1
                     tqdm.write(f"  {done} of {len(left)} notebooks: {error or name}", file=sys.stderr)

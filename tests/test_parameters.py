@@ -2,7 +2,7 @@
 
 import pytest
 
-from repro import notebooks
+from repro import notebooks, parameters
 from repro.config import PROFILES
 from repro.errors import ReproError
 from repro.papers import imrs
@@ -97,7 +97,7 @@ def test_an_odd_value_of_any_parameter_is_taken_or_one_error():
     """From a notebook as from the command line, where text is read as a value."""
     errors, taken = [], 0
     for name in Parameters.__dataclass_fields__:
-        for value in (*ODD, *(notebooks.value_of(str(each)) for each in ODD[:-1])):
+        for value in (*ODD, *(parameters.value_of(str(each)) for each in ODD[:-1])):
             given = {**MINE, name: value} if name in ("group", "folds", "test_groups") else {name: value}
             try:
                 taken += isinstance(hash(Parameters(**given)), int)
@@ -110,7 +110,7 @@ def test_an_odd_value_of_any_parameter_is_taken_or_one_error():
 
 @pytest.mark.parametrize("text", ["{[]: 1}", "[" * 5000, "9" * 5000, "a\0b", "(" * 300 + ")" * 300, "{1: 2}", "b'x'"])
 def test_an_odd_value_on_the_command_line_is_read_or_stays_text(text):
-    assert notebooks.value_of(text) in (text, {1: 2}, b"x")
+    assert parameters.value_of(text) in (text, {1: 2}, b"x")
 
 
 def test_a_damaged_notebook_is_one_error(monkeypatch, tmp_path):
@@ -195,7 +195,7 @@ def test_pairs_of_lambdas():
 
 
 def test_values_from_the_command_line():
-    assert [notebooks.value_of(t) for t in ("3", "1e-3", "true", "[1, 2]", "cpu", "1,2")] == [
+    assert [parameters.value_of(t) for t in ("3", "1e-3", "true", "[1, 2]", "cpu", "1,2")] == [
         3, 1e-3, True, [1, 2], "cpu", (1, 2),
     ]  # fmt: skip
 

@@ -34,7 +34,7 @@ ROOMS = {
     "train": "errors config models data evaluate losses",
     "networks": "errors paths config parameters records models",
     "make": "errors paths machine config records models data evaluate train networks",
-    "follow": "progress config make",
+    "follow": "processes progress config make",
     "execute": "errors processes cluster config records models data networks make follow",
     "evidence": "errors paths progress damaged machine checked config parameters papers metrics records models data networks",
     "maps": "errors paths progress damaged machine packed checked config parameters records data networks evidence",
@@ -44,13 +44,13 @@ ROOMS = {
     "report": "errors paths damaged config parameters papers records models evidence notebooks again",
     "rebuild": "errors paths damaged parameters papers records evidence figures notebooks report",
     "rerun": "errors paths config records networks execute again",
-    "reproduce": "errors paths processes cluster execute notebooks report",
+    "reproduce": "errors paths processes elsewhere execute notebooks report",
     "verify": "errors parameters papers records rebuild rerun",
     "doctor": "paths machine config models",
-    "overrides": "errors config",
+    "overrides": "errors config parameters",
     "single": (
-        "errors paths cluster elsewhere packed config parameters papers metrics records models data networks make execute "
-        "overrides"
+        "errors paths progress cluster elsewhere packed config parameters papers metrics records models data networks make "
+        "execute overrides"
     ),
     "endings": "errors",
     "pages": "errors paths notebooks report endings",

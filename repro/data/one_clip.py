@@ -14,7 +14,7 @@ import filelock
 from repro import paths
 from repro.data import packed, store, untouched, video
 from repro.data.store import Recipe
-from repro.errors import ReproError, Unwritable
+from repro.errors import ReproError, Unwritable, one_line
 
 
 class Item(NamedTuple):
@@ -78,8 +78,7 @@ def attend(item: Item, recipe: Recipe, device: str, wait: bool) -> Outcome:
     except ReproError as error:
         return Outcome("failed", error=str(error))
     except (OSError, MemoryError, RuntimeError, cv2.error) as error:  # of torch, no memory is a RuntimeError
-        why = " ".join(f"{type(error).__name__}: {error}".split())  # OpenCV's have several lines
-        said = f"{item.source}: cannot be packed ({why})"
+        said = f"{item.source}: cannot be packed ({one_line(error)})"
         return Outcome("failed", error=f"{said}; give the process more memory, convert the clip, or leave it out")
 
 

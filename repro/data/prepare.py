@@ -144,8 +144,7 @@ def _side_by_side(
     attend = functools.partial(one_clip.attend, recipe=recipe, device=device, wait=wait)
     count = processes.count(jobs, len(work))
     if cluster:
-        accelerator = "cuda" if device == "cuda" else "cpu"
-        for item, outcome in cluster.each(attend, work, accelerator=accelerator):
+        for item, outcome in cluster.each(attend, work, accelerator=device):
             yield item, outcome or Outcome("failed", error=f"{item.source}: {DIED}")
         return
     if recipe.flow == "tvl1_torch":

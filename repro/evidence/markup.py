@@ -27,6 +27,5 @@ def as_code(text: str) -> str:
 def as_latex(text: str) -> str:
     """Text for a paragraph or a cell of a table in LaTeX."""
     plain = "".join(LATEX.get(c, c) for c in " ".join(text.splitlines()))
-    return (
-        f"{{{plain[0]}}}{plain[1:]}" if plain[:1] in ("[", "*") else plain
-    )  # after a line of a table these are options
+    # after a line of a table these are options
+    return f"{{{plain[0]}}}{plain[1:]}" if plain[:1] in ("[", "*") else plain

@@ -30,10 +30,7 @@ def sliders(
     picture = widgets.Image(value=png(draw(**states[0])), layout={"width": "auto", "align_self": "flex-start"})
     moved = {
         name: widgets.SelectionSlider(
-            options=list(values),
-            value=states[0][name],
-            description=name,
-            continuous_update=False,
+            options=list(values), value=states[0][name], description=name, continuous_update=False
         )
         for name, values in choices.items()
     }

@@ -6,13 +6,14 @@
 |---|---|
 """
 
-import csv
 import re
 from pathlib import Path
 
+import pandas as pd
+
 from repro import paths
 from repro.errors import ReproError, unknown
-from repro.evidence.markup import as_markdown
+from repro.evidence import results
 
 SHOWN = re.compile(r"(<!-- rows of (results/\S+\.csv) -->\n\n)(\|.*\|)\n(\|[-|]+\|)\n(?:\|.*\n)*")
 
@@ -34,12 +35,10 @@ def _table(found: re.Match, file: Path, root: Path) -> str:
     source = root / name
     if not source.is_file():
         raise ReproError(f"{file} shows {name}, which does not exist: correct its name there")
-    with source.open(encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines)
-        rows = list(reader)
+    frame = pd.read_csv(source, dtype=str, keep_default_na=False)
     columns = [cell.strip() for cell in header.strip("|").split("|")]
     for column in columns:
-        if column not in reader.fieldnames:
-            raise unknown(f"column of {name}, shown in {file}", column, reader.fieldnames)
-    shown = ("| " + " | ".join(as_markdown(row[column]) for column in columns) + " |\n" for row in rows)
-    return f"{mark}{header}\n{ruler}\n{''.join(shown)}"
+        if column not in frame.columns:
+            raise unknown(f"column of {name}, shown in {file}", column, frame.columns)
+    rows = results.markdown(frame[columns]).splitlines()[2:]  # the page has a header of its own
+    return "\n".join([f"{mark}{header}", ruler, *rows, ""])

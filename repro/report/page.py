@@ -50,7 +50,7 @@ def render(profile: str, profiles: Sequence[str], folder: Path) -> str:
     verdicts = _verdicts(evidence.verdicts(tables), figures)
     keys = {table.id: (table.profile, table.dataset, table.result.name) for table in shown}
     beside = {id: figures.pop(key) for id, key in keys.items() if key in figures}
-    planned = again.plans(profiles)
+    planned, executed = again.plans(profiles), _executed(folder)
     return _template().render(
         profile=profile,
         profiles=list(dict.fromkeys(table.profile for table in tables)),
@@ -73,8 +73,8 @@ def render(profile: str, profiles: Sequence[str], folder: Path) -> str:
         figures=beside,
         others=list(figures.values()),
         again=again.section(profiles),
-        notebooks=_notebooks(profile, folder),
-        executed=_read(folder),
+        notebooks=_notebooks(profile, folder, executed),
+        executed=executed,
     )
 
 
@@ -148,15 +148,14 @@ def _by_paper(tables: Sequence[Table]) -> list[tuple[str, str, list[Table]]]:
     return [group for group in groups if group[-1]]
 
 
-def _read(folder: Path) -> dict[str, str]:
+def _executed(folder: Path) -> dict[str, str]:
     """Links to the executed copies of notebooks that the folder of the page has, by name."""
     files = {name: folder / "notebooks" / f"{name}.html" for name in notebooks.NOTEBOOKS}
     return {name: link(file, folder) for name, file in files.items() if file.exists()}
 
 
-def _notebooks(profile: str, folder: Path) -> Grid:
+def _notebooks(profile: str, folder: Path, executed: Mapping[str, str]) -> Grid:
     """Every notebook with its source, its title, which leads to the executed copy, and the command that executes it."""
-    executed = _read(folder)
     rows = [
         [
             Cell(name, link=link(notebooks.path_of(name), folder)),

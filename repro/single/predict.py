@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from repro import make, metrics, networks, paths
+from repro import make, metrics, networks, paths, progress
 from repro.data import prepare
 from repro.data.catalog import Catalog
 from repro.data.clips import ClipDataset, recipe_of
@@ -68,7 +67,7 @@ def predict(
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["path", "prediction", "none_of_these", *network.classes])
     found = scores(network, root, ready, device)
-    for clip, row in tqdm(found, "predicting", len(ready), unit="video", disable=None, file=sys.stderr):
+    for clip, row in progress.bar("predicting", len(ready), "video", found):
         none = "yes" if row.max() < network.least else "no"
         lines.writerow([names[clip], network.classes[int(row.argmax())], none, *(f"{p:.6f}" for p in row)])
     if len(ready):

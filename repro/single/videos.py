@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from repro.data.annotations.small import SUFFIXES, once, readable, table
+from repro.data.annotations.small import SUFFIXES, is_below, once, readable, table, without_ending
 from repro.data.video import IMAGE
 from repro.errors import ReproError
 
@@ -30,16 +30,10 @@ def found(given: Path, below: Path | None = None) -> tuple[Path, pd.DataFrame]:
         else:
             raise ReproError(f"{given}: no such file or folder; give a video, a folder of videos, or a CSV file")
     root = root.resolve()
-    plain = {name: _plain(name) for name in names}
+    plain = {name: without_ending(name) for name in names}  # as a folder's clips: what `prepare` stored is found again
     count = Counter(plain.values())
     rows = [(plain[name] if count[plain[name]] == 1 else name, str(root / name), name) for name in names]
     return root, pd.DataFrame(rows, columns=["clip", "path", "name"])
-
-
-def _plain(name: str) -> str:
-    """A file's name without its ending, as a folder's clips are named: what `prepare` stored of it is found again."""
-    path = PurePosixPath(name)
-    return str(path.with_suffix("")) if path.suffix.lower() in SUFFIXES else name
 
 
 def _below(folder: Path) -> list[str]:
@@ -60,12 +54,11 @@ def _listed(file: Path) -> list[str]:
     seen: dict[str, str] = {}
     for where, row in rows:
         name = (row["path"] or "").strip()
-        place = PurePosixPath(name)
-        if not name or place.is_absolute() or ".." in place.parts or "\\" in name:
+        if not name or not is_below(name):
             raise ReproError(
                 f"{where}: path {name!r}; give one relative to the folder of the videos, with / and without .."
             )
-        once(seen, str(place), where)
+        once(seen, str(PurePosixPath(name)), where)
     if not seen:
         raise ReproError(f"{file}: names no video")
     return list(seen)

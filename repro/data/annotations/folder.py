@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from repro.data.annotations.small import SUFFIXES, Clip, once, readable, require_split, table
+from repro.data.annotations.small import SUFFIXES, Clip, once, readable, require_split, table, without_ending
 from repro.errors import ReproError, unknown
 
 
@@ -113,7 +113,7 @@ def _listed(path: Path) -> Callable[[str, Path], str]:
         clip, group = (row["clip"] or "").strip(), (row["group"] or "").strip()
         if not clip or not group:
             raise ReproError(f"{where}: clip {clip!r}, group {group!r}; a line names both")
-        name = once(seen, clip[: -len(end)] if (end := Path(clip).suffix).lower() in SUFFIXES else clip, where)
+        name = once(seen, without_ending(clip), where)
         groups[name] = group
 
     def find(name: str, file: Path) -> str:

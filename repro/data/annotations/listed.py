@@ -2,7 +2,7 @@
 
 from pathlib import Path, PurePosixPath
 
-from repro.data.annotations.small import SUFFIXES, Clip, once, readable, table
+from repro.data.annotations.small import Clip, is_below, once, readable, table, without_ending
 from repro.errors import ReproError, unknown
 
 COLUMNS = ("path", "label", "part")
@@ -35,17 +35,16 @@ def read(root: Path, file: Path, allow_missing: bool = False) -> tuple[list[str]
             raise ReproError(f"{where}: path {path!r}, label {label!r}; a line names both")
         if part not in PARTS:
             raise ReproError(f"{where}: {unknown('part', part, PARTS)}")
-        place = PurePosixPath(path)
-        if place.is_absolute() or ".." in place.parts or "\\" in path:
+        if not is_below(path):
             raise ReproError(
                 f"{where}: {path!r} leads out of {root}; give a path relative to it, with / and without .."
             )
-        if not allow_missing and not (root / place).exists():
-            raise ReproError(f"{where}: no such file: {root / place}; put it there, or remove the line")
-        name = str(place.with_suffix("") if place.suffix.lower() in SUFFIXES else place)
+        if not allow_missing and not (root / path).exists():
+            raise ReproError(f"{where}: no such file: {root / path}; put it there, or remove the line")
+        name = without_ending(str(PurePosixPath(path)))
         name = once(seen, name if name.startswith(f"{label}/") else f"{label}/{name}", where)
         first.setdefault(label, where)
-        clips.append(Clip(name, root / place, label, name, part))
+        clips.append(Clip(name, root / path, label, name, part))
     for part in ("train", "test"):
         if not any(clip.part == part for clip in clips):
             raise ReproError(

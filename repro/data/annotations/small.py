@@ -10,7 +10,7 @@ import csv
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from repro.errors import ReproError
@@ -158,6 +158,18 @@ def once(seen: dict[str, str], name: str, where: str) -> str:
         raise ReproError(f"{where}: clip {name} is there already, at {seen[name]}; a clip has one line, in one part")
     seen[name] = where
     return name
+
+
+def without_ending(path: str) -> str:
+    """The path of a video file as its clip is named; another path as it is."""
+    ending = PurePosixPath(path).suffix
+    return path.removesuffix(ending) if ending.lower() in SUFFIXES else path
+
+
+def is_below(path: str) -> bool:
+    """Whether a path in a list is relative, with / between its folders, and does not lead out of where it begins."""
+    place = PurePosixPath(path)
+    return not (place.is_absolute() or ".." in place.parts or "\\" in path)
 
 
 def require_split(what: str, split: int, known: Collection[int]) -> None:
