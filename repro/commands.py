@@ -1,5 +1,6 @@
 """The commands of the command line. Each imports what it needs, so that help and errors are instant."""
 
+import itertools
 import json
 import time
 from pathlib import Path
@@ -27,11 +28,13 @@ def list_() -> None:
     from repro import notebooks, report
 
     runs = {name: report.behind(name) for name in notebooks.NOTEBOOKS}
+    everything = "reproduce --fresh"
+    costs = report.costs({**runs, everything: itertools.chain(*runs.values())})
     for name, notebook in notebooks.NOTEBOOKS.items():
         shows = ", ".join(table.__name__ for table in notebook.tables)
-        cost = f"{shows}; {report.cost(runs[name])}" if shows else "no table of runs"
+        cost = f"{shows}; {costs[name]}" if shows else "no table of runs"
         print(f"{name:26} {notebook.title}\n{'':26} {cost}")
-    print(f"{'reproduce --fresh':26} {report.cost(run for each in runs.values() for run in each)}")
+    print(f"{everything:26} {costs[everything]}")
 
 
 def run(notebook: tyro.conf.Positional[str], /, parameter: PairsOfText = ()) -> None:
@@ -80,12 +83,12 @@ def reproduce(
         fresh: train everything on this machine and execute all notebooks; committed records do not count.
         elsewhere: where runs are made, other than by processes here.
     """
-    from repro import paths
+    from repro import paths, records
     from repro.parameters import Parameters
 
     start = time.perf_counter()
     Parameters(profile=profile, jobs=jobs)
-    if not (fresh or only) and any((paths.committed() / profile / "records").glob("*.json")):
+    if not (fresh or only) and any((paths.committed() / profile / "records").glob(f"*{records.ENDING}")):
         if elsewhere != HERE:
             raise ReproError("a cluster helps to train: give --fresh or --only too")
         from repro.verify import verify

@@ -10,7 +10,7 @@ import cv2
 import joblib
 import torch
 
-from repro import config, machine, paths
+from repro import config, machine, paths, records
 from repro.models.tools.inference import bf16_supported
 
 LEAST = 2e9  # bytes of disk: the drawn videos, their flow and a few runs
@@ -79,7 +79,7 @@ def _disk() -> Check:
 
 
 def _records() -> Check:
-    count = len(list(paths.committed().glob("*/records/*.json")))
+    count = len(list(paths.committed().glob(f"*/records/*{records.ENDING}")))
     if count:
         return Check("works", "committed records", f"{count}: notebooks show their tables without training")
     return Check("missing", "committed records", f"none in {paths.committed()}: take the folder back from git")

@@ -1,11 +1,16 @@
-"""Small JSON files with a checksum, one line per field, long lists packed. Reading one is bounded, whatever it holds."""
+"""Small JSON files with a checksum, one line per field, long lists packed. Reading one is bounded, whatever it holds.
+
+A file whose name ends in .gz is the same, compressed with gzip.
+"""
 
 import base64
+import gzip
 import hashlib
 import json
 import lzma
 import math
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +49,8 @@ def write(fields: Mapping[str, Any], path: Path) -> None:
     whole = {**fields, CHECKSUM: checksum(fields)}
     lines = ",\n".join(f"{_text(name)}: {_text(value)}" for name, value in sorted(whole.items()))
     with paths.atomic(path) as part:
-        part.write_text("{\n" + lines + "\n}\n")
+        text = f"{{\n{lines}\n}}\n".encode()
+        part.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -53,12 +59,27 @@ def read(path: Path) -> dict[str, Any]:
         size = os.fstat(file.fileno()).st_size
         if size > LARGEST:
             raise ValueError(f"{size} bytes, but {LARGEST} are the most")
-        fields = parsed(file.read(size))
+        data = file.read(size)
+    fields = parsed(_inflated(data) if path.suffix == ".gz" else data)
     if not isinstance(fields, dict) or CHECKSUM not in fields:
         raise ValueError("no checksum in it")
     if fields.pop(CHECKSUM) != checksum(fields):
         raise ValueError("its content does not have its checksum")
     return fields
+
+
+def _inflated(data: bytes) -> bytes:
+    """What gzip compressed. ValueError for anything else, and for more than `LARGEST` bytes, of which no more are ever made."""
+    inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)  # 16: with gzip's header and checksum
+    try:
+        text = inflate.decompress(data, LARGEST + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    if len(text) > LARGEST:
+        raise ValueError(f"more than {LARGEST} bytes when decompressed")
+    if not inflate.eof or inflate.unused_data:
+        raise ValueError("cut, or followed by something else")
+    return text
 
 
 def parsed(data: bytes) -> Any:

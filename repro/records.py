@@ -25,6 +25,7 @@ from repro.errors import ReproError
 from repro.stored import Record
 
 RUN = TypeAdapter(Run)
+ENDING = ".json.gz"  # of the files in results/: gzip takes a third of 20 kB
 
 
 def path_here(run_id: str) -> Path:
@@ -34,7 +35,12 @@ def path_here(run_id: str) -> Path:
 
 def path_committed(profile: str, run_id: str) -> Path:
     """Where the project keeps the record of a run."""
-    return paths.committed() / profile / "records" / f"{run_id}.json"
+    return path_in(paths.committed() / profile, run_id)
+
+
+def path_in(results: Path, run_id: str) -> Path:
+    """Where a folder with a profile's results keeps the record of a run."""
+    return results / "records" / f"{run_id}{ENDING}"
 
 
 def _there(profile: str, run_id: str) -> list[Path]:
@@ -75,7 +81,7 @@ def committed(profile: str) -> dict[str, Record]:
 
 def everything(profile: str) -> Iterator[tuple[Record, str]]:
     """All records of a profile, each with "here" or "committed"; of two with one id, this machine's."""
-    ids = {path.stem for path in _committed_files(profile)}
+    ids = {path.name.removesuffix(ENDING) for path in _committed_files(profile)}
     ids |= {path.parent.name for path in paths.runs().glob("*/record.json")}
     for run_id in sorted(ids):
         found = ((damaged.read(read, path), path) for path in _there(profile, run_id))
@@ -85,7 +91,7 @@ def everything(profile: str) -> Iterator[tuple[Record, str]]:
 
 
 def _committed_files(profile: str) -> list[Path]:
-    return sorted((paths.committed() / profile / "records").glob("*.json"))
+    return sorted((paths.committed() / profile / "records").glob(f"*{ENDING}"))
 
 
 def origin(runs: Iterable[Run]) -> str:
@@ -138,7 +144,7 @@ def write(record: Record, path: Path) -> None:
 
 
 def read(path: Path) -> Record:
-    """The record of a file: RUN/record.json or RUN.json, with RUN the id of its run. Each is read once per process.
+    """The record of a file: RUN/record.json or RUN.json.gz, with RUN the id of its run. Each is read once per process.
 
     ReproError for a file that is none, that was changed, that is another run's, or whose parts do not fit each other.
     """
@@ -149,7 +155,7 @@ def read(path: Path) -> Record:
 @functools.lru_cache(maxsize=2048)
 def _read(path: Path, modified: int) -> Record:
     record = stored.unpack(packed.read(path))
-    named = path.parent.name if path.name == "record.json" else path.stem
+    named = path.parent.name if path.name == "record.json" else path.name.removesuffix(ENDING)
     run = run_of(record.config)
     if not named == record.id == run.id:
         raise ValueError(f"the record of run {record.id} with the configuration of {run.id}, not that of {named}")

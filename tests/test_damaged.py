@@ -25,8 +25,8 @@ def clone(home, monkeypatch):
     folder.mkdir(parents=True)
     for plan in (imrs.table3, tstam.fusion_weights):
         for run in with_needs(plan(Parameters()).runs()):
-            shutil.copy(COMMITTED / "records" / f"{run.id}.json", folder)
-    cut = folder / f"{imrs.table3(Parameters()).runs()[0].id}.json"
+            shutil.copy(COMMITTED / "records" / f"{run.id}.json.gz", folder)
+    cut = folder / f"{imrs.table3(Parameters()).runs()[0].id}.json.gz"
     cut.write_bytes(cut.read_bytes()[:-1000])
     return cut
 
@@ -79,8 +79,8 @@ def test_reproduce_compares_the_rest(clone, monkeypatch, capsys):
 
 def test_load_results_gives_the_others(clone, capsys):
     frame, scores = repro.load_results()
-    there = {path.stem for path in clone.parent.glob("*.json")}
-    assert set(frame.index) == set(scores) == there - {clone.stem}
+    there = set(clone.parent.glob("*.json.gz")) - {clone}
+    assert set(frame.index) == set(scores) == {path.name.removesuffix(".json.gz") for path in there}
     said(capsys, clone)
 
 
@@ -96,7 +96,7 @@ def test_a_run_whose_record_is_damaged_is_not_made(clone, capsys):
 def test_a_damaged_measurement_is_named_and_looked_for_elsewhere(home, monkeypatch, capsys, text):
     file = next((COMMITTED / "maps").glob("*.json"))
     found = measurements.read(file)
-    runs = [records.run_of(records.read(COMMITTED / "records" / f"{run}.json").config) for run in found.runs]
+    runs = [records.run_of(records.read(COMMITTED / "records" / f"{run}.json.gz").config) for run in found.runs]
     here = measurements.path_here(found.id)
     here.parent.mkdir(parents=True)
     here.write_text(text)
@@ -129,7 +129,7 @@ def test_the_record_of_a_run_made_again_replaces_a_damaged_copy(clone, home, mon
     """Beside the tables, where a run's record is copied."""
     monkeypatch.setenv("REPRO_OUT", str(paths.ROOT))
     run = imrs.table3(Parameters()).runs()[0]
-    whole = records.read(COMMITTED / "records" / f"{run.id}.json")
+    whole = records.read(COMMITTED / "records" / f"{run.id}.json.gz")
     records.write(whole, records.path_here(run.id))
     results.save(results.Result("t", "imrs", "T.", "", "synthetic", "n", "c", ()), Parameters(), [run])
     assert records.equal(records.read(clone), whole)

@@ -113,7 +113,7 @@ def test_everything_that_is_no_module_is_package_data():
             taken |= matched
     files = {path for path in (paths.ROOT / "repro").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     assert {path for path in files if path.suffix != ".py"} <= taken
-    assert set((paths.ROOT / "results").rglob("*.json")) <= taken
+    assert {path for end in ("json", "json.gz") for path in (paths.ROOT / "results").rglob(f"*.{end}")} <= taken
 
 
 NOT_INSTALLED = """

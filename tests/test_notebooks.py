@@ -189,9 +189,9 @@ def test_tables_and_figures_land_where_the_readme_says(executed, name):
         assert "synthetic" in text
         assert "python -m repro run" in text
     assert (home / "figures" / "smoke" / parameters.name / f"{table}.png").stat().st_size > 5000
-    saved = {path.stem for path in (home / "results" / "smoke" / "records").glob("*.json")}
+    saved = {path.name for path in (home / "results" / "smoke" / "records").iterdir()}
     given = {"profile": "smoke", "splits": "1", "seeds": "0,1"}
-    assert {run.id for run in notebooks.runs_of(name, given)} <= saved
+    assert {f"{run.id}.json.gz" for run in notebooks.runs_of(name, given)} <= saved
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ def test_every_committed_table_names_runs_that_have_records():
         result = results.read(path)
         assert result.name == path.stem
         for line in result.lines:
-            missing = [run for run in line.runs if not (COMMITTED / "records" / f"{run}.json").exists()]
+            missing = [run for run in line.runs if not (COMMITTED / "records" / f"{run}.json.gz").exists()]
             assert not missing, f"{path.name}: {line.cells} names {missing}"
         texts = {each.suffix for each in path.parent.glob(f"{path.stem}.*")}
         assert texts == {".json", ".csv", ".md", ".html", ".tex"}, path.name
@@ -158,9 +158,9 @@ def test_a_table_without_all_its_records_is_not_rebuilt(home, monkeypatch, tmp_p
     """Of a profile with one record no table of runs is written; of one without any, nothing."""
     monkeypatch.setattr(paths, "ROOT", tmp_path / "clone")
     run = imrs.single(Parameters(), 1, 0)
-    target = paths.ROOT / "results" / "small" / "records" / f"{run.id}.json"
+    target = paths.ROOT / "results" / "small" / "records" / f"{run.id}.json.gz"
     target.parent.mkdir(parents=True)
-    target.write_bytes((COMMITTED / "records" / f"{run.id}.json").read_bytes())
+    target.write_bytes((COMMITTED / "records" / f"{run.id}.json.gz").read_bytes())
     monkeypatch.setattr(rebuild, "_across", lambda parameters: [])  # counts networks, which takes seconds
     assert rebuild.rebuild_all("small") == []
     assert rebuild.rebuild_all("gpu") == []

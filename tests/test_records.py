@@ -1,6 +1,7 @@
 """Records: where they are found, what they hold, and that the committed ones are those of the planned runs."""
 
 import dataclasses
+import gzip
 import hashlib
 import inspect
 import json
@@ -37,9 +38,11 @@ def commit(record, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "ROOT", tmp_path / "clone")
 
     def make(run: Run = RUN, number: float = 2.0):
-        path = paths.ROOT / "results" / run.profile / "records" / f"{run.id}.json"
+        path = paths.ROOT / "results" / run.profile / "records" / f"{run.id}.json.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(record(run, number), path)
+        made = record(run, number)
+        path.write_bytes(gzip.compress(made.read_bytes()))
+        made.unlink()
         return path
 
     return make
@@ -87,7 +90,7 @@ def test_a_record_under_another_id_counts_as_none_and_is_named(record, commit, c
     assert f"record.json: not a record ({said}); delete it" in capsys.readouterr().err
     shutil.copy(commit(), records.path_committed("small", OTHER.id))
     assert set(records.committed("small")) == {RUN.id}
-    assert f"{OTHER.id}.json: not a record (the record of run {RUN.id}" in capsys.readouterr().err
+    assert f"{OTHER.id}.json.gz: not a record (the record of run {RUN.id}" in capsys.readouterr().err
     assert {path.parent.name for path in damaged.named} == {OTHER.id, "records"}
 
 
@@ -182,9 +185,9 @@ def committed_results(home):
 
 def test_load_results_has_one_row_per_committed_record(home):
     frame, scores = committed_results(home)
-    files = list((paths.committed() / "small" / "records").glob("*.json"))
+    files = list((paths.committed() / "small" / "records").glob("*.json.gz"))
     assert len(files) > 100
-    assert sorted(frame.index) == sorted(scores) == sorted(path.stem for path in files)
+    assert sorted(frame.index) == sorted(scores) == sorted(path.name.removesuffix(".json.gz") for path in files)
     assert set(frame["origin"]) == {"committed"}
     assert set(frame["profile"]) == {"small"}
     assert frame.index.name == "run"

@@ -1,5 +1,6 @@
 """The results page: what it shows, in which order, and what it says of files that are missing, damaged or foreign."""
 
+import gzip
 import itertools
 import json
 import re
@@ -93,7 +94,7 @@ def results(home, monkeypatch) -> Path:
     finished.save(TABLE, Parameters())
     out = home / "out"
     for run in RUNS:
-        write_record(out / "results" / "small" / "records" / f"{run.id}.json", run, 30.0 + run.seed)
+        write_record(out / "results" / "small" / "records" / f"{run.id}.json.gz", run, 30.0 + run.seed)
     draw(out / "figures" / "small" / "synthetic" / "imrs_table3.png", Notebook="ablation_ce_se")
     return out / "results"
 
@@ -211,7 +212,7 @@ def test_a_table_is_shown_with_its_claim_its_paper_and_its_runs(results):
     last = "aaaaaaaaa with changes 1: lost.avi"
     assert second == f"{IDS[1]} CE distillation 1 {taught} 50.0 31.0 A processor, cpu x1 {last}"
     assert {"data.split 1", "model.arguments.stages 2, 3", "profile small"} <= set(details.text("li"))
-    assert [a["href"] for a in details.all("a")] == [f"small/records/{name}.json" for name in IDS]
+    assert [a["href"] for a in details.all("a")] == [f"small/records/{name}.json.gz" for name in IDS]
 
 
 def test_each_row_of_runs_has_the_command_that_makes_it_again(results, tmp_path):
@@ -432,7 +433,7 @@ def test_profiles_share_a_page_and_smoke_has_its_own(results):
     assert "profile smoke" not in text
     smoke = report.write("smoke")
     assert smoke == results / "smoke" / "index.html"
-    assert f'href="records/{IDS[0]}.json"' in smoke.read_text()
+    assert f'href="records/{IDS[0]}.json.gz"' in smoke.read_text()
     with pytest.raises(ReproError, match="unknown profile 'smal'; did you mean 'small'"):
         report.write("smal")
 
@@ -512,17 +513,17 @@ def test_a_table_that_is_not_text_is_named(results, capsys):
 
 
 def test_a_damaged_or_foreign_record_costs_itself_alone_and_is_named(results, capsys):
-    file = results / "small" / "records" / f"{IDS[0]}.json"
-    whole = json.loads(file.read_text())
+    file = results / "small" / "records" / f"{IDS[0]}.json.gz"
+    whole = json.loads(gzip.decompress(file.read_bytes()))
     for text in ("{", "[]", json.dumps({**whole, "id": IDS[1]}), json.dumps({**whole, "provenance": {}})):
-        file.write_text(text)
+        file.write_bytes(gzip.compress(text.encode()))
         damaged.named.clear()
         assert "1 run, 0.5 minutes of one processor core" in read()[0]  # 31 s of the other
-        assert f"{IDS[0]}.json: not a record" in named(capsys)
+        assert f"{IDS[0]}.json.gz: not a record" in named(capsys)
     file.unlink()
     damaged.named.clear()
     read()
-    assert f"{IDS[0]}.json: no such record" in named(capsys)
+    assert f"{IDS[0]}.json.gz: no such record" in named(capsys)
 
 
 def everything_under(run: Run) -> list[Run]:
@@ -532,7 +533,7 @@ def everything_under(run: Run) -> list[Run]:
 
 
 def cost(*names: str) -> str:
-    return report.cost(run for name in names for run in report.behind(name))
+    return report.costs({"": [run for name in names for run in report.behind(name)]})[""]
 
 
 def test_what_the_runs_of_a_notebook_cost(home, monkeypatch, capsys):

@@ -24,7 +24,7 @@ def stored(tmp_path_factory):
         data = tiny.stored(home, patch)
         runs = [short(tiny.run(data, seed)) for seed in range(4)]
         for record in execute.execute(runs, jobs=1, device="cpu"):
-            records.write(record, home / "clone" / "results" / "smoke" / "records" / f"{record.id}.json")
+            records.write(record, home / "clone" / "results" / "smoke" / "records" / f"{record.id}.json.gz")
         shutil.rmtree(paths.runs())
         yield home, runs
 
@@ -235,7 +235,7 @@ def test_a_rebuilt_profile_is_compared_both_ways(tmp_path, monkeypatch):
         "synthetic/a.csv",
         "synthetic/a.tex",
         "synthetic/cam_2d.csv",
-        "records/b.json",
+        "records/b.json.gz",
     )  # the last two are not rebuilt
     for name in names:
         put(clone, f"results/small/{name}", b"1\n")

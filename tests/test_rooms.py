@@ -46,7 +46,7 @@ ROOMS = {
     "rerun": "errors paths config records networks execute again",
     "reproduce": "errors paths processes elsewhere execute notebooks report",
     "verify": "errors parameters papers records rebuild rerun",
-    "doctor": "paths machine config models",
+    "doctor": "paths machine config records models",
     "overrides": "errors config parameters",
     "single": (
         "errors paths progress cluster elsewhere packed config parameters papers metrics records models data networks make "

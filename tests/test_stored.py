@@ -1,6 +1,7 @@
 """The file of a record: what comes back from it, and what is refused."""
 
 import dataclasses
+import gzip
 import json
 import lzma
 import tracemalloc
@@ -186,7 +187,28 @@ def test_deep_json_is_one_error(tmp_path):
 
 
 def test_every_committed_record_has_its_checksum():
-    for path in (paths.ROOT / "results").glob("*/*/*.json"):
-        if path.parent.name in ("records", "maps"):
-            fields = json.loads(path.read_text())
-            assert fields.pop("sha256") == packed.checksum(fields), path.name
+    results = paths.ROOT / "results"
+    texts = {path: path.read_bytes() for path in results.glob("*/maps/*.json")}
+    texts |= {path: gzip.decompress(path.read_bytes()) for path in results.glob("*/records/*.json.gz")}
+    assert len(texts) > 100
+    for path, text in texts.items():
+        fields = json.loads(text)
+        assert fields.pop("sha256") == packed.checksum(fields), path.name
+
+
+def test_a_compressed_record_that_is_damaged_or_a_bomb_is_one_error(tmp_path):
+    path = records.path_in(tmp_path, RUN.id)
+    records.write(record(), path)
+    whole = path.read_bytes()
+    assert records.equal(records.read(path), record())
+    bomb = gzip.compress(b"[" + b" " * 2**27)  # 131 kB
+    for content, words in {
+        whole[:-1]: "cut",
+        whole + b"\0": "followed by something",
+        b"{}": "incorrect header",
+        whole[:40] + b"\xff\xff\xff" + whole[43:]: "",
+        bomb: "more than 67108864 bytes",
+    }.items():
+        path.write_bytes(content)
+        with pytest.raises(ReproError, match=rf"json\.gz: not a record \(.*{words}.*\); delete it"):
+            records.read(path)

@@ -314,7 +314,7 @@ def test_every_format_holds_the_table(made, paper, home):
         assert label in texts[ending], ending
         assert "Tier: synthetic" in texts[ending]
         assert "python -m repro run tstam" in texts[ending]
-    assert {p.stem for p in (folder / "records").glob("*.json")} == {run.id for run in table.runs()}
+    assert {p.name for p in (folder / "records").iterdir()} == {f"{run.id}.json.gz" for run in table.runs()}
 
 
 def test_a_saved_table_is_found_in_the_output_folder_then_in_the_project(made, paper, home, monkeypatch):

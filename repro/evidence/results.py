@@ -88,7 +88,7 @@ def save(result: Result, parameters: Parameters, runs: Sequence[Run] = ()) -> Re
             part.write_text(text, encoding="utf-8")
     for each in with_needs(runs):
         if (made := records.here(each)) is not None:
-            _keep(made, results / "records" / f"{each.id}.json")
+            _keep(made, records.path_in(results, each.id))
     return result
 
 

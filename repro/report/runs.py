@@ -76,7 +76,7 @@ def of_table(table: Table, folder: Path) -> Runs | None:
 
 def file_of(profile: str, run: str) -> Path:
     """The file of a run's record: beside the tables, else among those that come with the project."""
-    beside = paths.out() / "results" / profile / "records" / f"{run}.json"
+    beside = records.path_in(paths.out() / "results" / profile, run)
     return beside if beside.exists() else records.path_committed(profile, run)
 
 

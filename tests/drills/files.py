@@ -82,6 +82,7 @@ def _make(home: Path) -> None:
     """Everything that is damaged later: a small set, drawn and packed, a run, and files as a user brings them."""
     run, data = _enter(home), paths.data()
     execute.execute([run], jobs=1)
+    records.write(records.get(run), records.path_in(data, run.id))
     _keep_a_checkpoint(run)
     bare.make(home / "bare", records.get(run), min(data.rglob("*.avi")))
 
@@ -165,9 +166,10 @@ def _of_a_run(run: Run) -> dict[str, Target]:
         make.make(run)
         return read()
 
-    begun = path.with_name("checkpoint.pt")
+    begun, compressed = path.with_name("checkpoint.pt"), records.path_in(paths.data(), run.id)
     return {
         "record, read": Target(path, read),
+        "compressed record, read": Target(compressed, lambda: _plain(records.read(compressed))),
         "weights, read": Target(weights, tensors),
         "checkpoint, resume": Target(begun, resume),
     }
