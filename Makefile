@@ -21,10 +21,10 @@ test: $(STAMP)
 drill: $(STAMP)
 	$(VENV)/bin/python tests/drills --minutes $(MINUTES)
 
-# copies that are yours to change, so that git status stays clean; what they write goes to data/out. A notebook that is
-# newer than its copy, after git pull, replaces it, and the copy is kept as NAME.before.ipynb
+# copies that are yours to change, so that git status stays clean. A notebook that is newer than its copy, after git pull,
+# replaces it, and the copy is kept as NAME.before.ipynb
 lab: $(STAMP) $(patsubst notebooks/%,my-notebooks/%,$(wildcard notebooks/*.ipynb))
-	REPRO_OUT=$${REPRO_OUT:-$(CURDIR)/data/out} $(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/my-notebooks/index.ipynb
+	$(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/my-notebooks/index.ipynb
 
 my-notebooks/%.ipynb: notebooks/%.ipynb
 	@mkdir -p my-notebooks
@@ -35,7 +35,7 @@ docs: $(STAMP)
 	$(VENV)/bin/python -m sphinx -W --keep-going -q docs site
 
 pages: $(STAMP)
-	$(VENV)/bin/python -m repro.pages
+	REPRO_OUT=$(CURDIR) $(VENV)/bin/python -m repro.pages
 
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11 or later, or name it: make PYTHON=python3.11"; exit 1; }

@@ -68,7 +68,7 @@ def reproduce(
 
     Exit code 1 if a rebuilt file differs from the committed one, or a run is outside the spread of its seeds. With --fresh
     or --only, and for a profile without committed records (smoke), it instead makes the runs that have no record, then
-    executes the notebooks, which write results/ and figures/.
+    executes the notebooks, which write results/ and figures/ in data/out/, or in the folder that REPRO_OUT names.
 
     For example:
 
@@ -133,7 +133,7 @@ def rerun(
         seed: of the drawing.
         jobs: processes at once, -1 for one per core.
         data_root: the folder of videos, for runs on one.
-        record: list the runs in results/PROFILE/again/, to be committed, instead of data/again/.
+        record: list the runs in results/PROFILE/again/ in data/out/, or in the folder that REPRO_OUT names.
     """
     from repro import records, rerun
     from repro.again import choose, compare
@@ -156,6 +156,8 @@ def rerun(
 
 def rebuild(profile: str = "small") -> None:
     """Write every table, figure and the page from the records alone, without training or executing a notebook.
+
+    They go to data/out/, or to the folder that REPRO_OUT names.
 
     For example:
 
@@ -265,7 +267,9 @@ def models(as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None
 
 
 def report(profile: str = "small") -> None:
-    """Write results/index.html from the tables, figures and records in results/ and figures/.
+    """Write results/index.html from the tables, figures and records in results/ and figures/ beside it.
+
+    They are those of data/out/, or of the folder that REPRO_OUT names.
 
     For example:
 

@@ -10,7 +10,7 @@ from repro.errors import ReproError
 def make(only: Sequence[str] = ()) -> None:
     """Executes all notebooks, or those named, one after the other, and writes their pages.
 
-    What the notebooks write goes to data/pages/, not to results/ and figures/. One that fails is named at the end, when the
+    The pages go to results/notebooks/, what else the notebooks write to data/pages/. One that fails is named at the end, when the
     others are done, and keeps the page that it had.
     """
     from repro.report import executed  # takes a second

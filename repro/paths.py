@@ -35,8 +35,8 @@ def data() -> Path:
 
 
 def out() -> Path:
-    """Folder that holds results/ and figures/. `$REPRO_OUT`, or the project itself."""
-    return absolute(os.environ.get("REPRO_OUT") or ROOT)
+    """Folder that results/ and figures/ are written to. `$REPRO_OUT`, or out/ in the data, so that committed ones stay."""
+    return absolute(os.environ.get("REPRO_OUT") or data() / "out")
 
 
 def committed() -> Path:

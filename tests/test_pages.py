@@ -50,7 +50,8 @@ def test_a_page_shows_the_outputs_and_runs_nothing(copy):
     assert "default-src 'none'" in text
 
 
-def test_links_are_those_of_the_notebook_from_another_folder(copy):
+def test_links_are_those_of_the_notebook_from_another_folder(copy, monkeypatch):
+    monkeypatch.setenv("REPRO_OUT", str(paths.ROOT))
     found = re.findall(r'href="([^"]+)"', executed.text(NAME, copy).split("<main>")[1])
     assert found == ["../../docs/evidence.md#tiers-and-profiles", "streams.html", "https://example.org", "#here"]
 

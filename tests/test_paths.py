@@ -61,6 +61,15 @@ def test_what_a_disk_refuses_is_one_error_with_folder_space_and_remedy(tmp_path,
     assert names(path.parent) == []
 
 
+def test_nothing_is_written_into_the_project_unless_asked(monkeypatch):
+    for name in ("REPRO_DATA", "REPRO_OUT"):
+        monkeypatch.delenv(name, raising=False)
+    assert paths.out() == paths.ROOT / "data" / "out"
+    assert "/data/" in (paths.ROOT / ".gitignore").read_text().splitlines()
+    monkeypatch.setenv("REPRO_OUT", str(paths.ROOT))
+    assert paths.out() == paths.ROOT
+
+
 def test_a_library_that_does_not_say_why_on_a_full_disk(tmp_path, monkeypatch):
     failure = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534")  # torch.save's
     with pytest.raises(RuntimeError, match="unexpected pos"):

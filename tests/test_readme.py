@@ -53,7 +53,7 @@ def test_tables_of_docs_are_those_of_results(tmp_path):
         copy = tmp_path / file.name
         copy.write_text(PAGES[file.name], encoding="utf-8")
         docs.write(copy, paths.ROOT)
-        assert copy.read_text(encoding="utf-8") == PAGES[file.name], "python -m repro report writes these tables"
+        assert copy.read_text(encoding="utf-8") == PAGES[file.name], "report writes these tables"
 
 
 def test_rows_of_a_table_in_docs_come_from_its_file(tmp_path):
@@ -119,11 +119,12 @@ def test_the_counts_of_verdicts_are_those_of_the_claims(claims):
 
 
 @pytest.mark.slow
-def test_the_results_are_those_of_the_page(tmp_path):
+def test_the_results_are_those_of_the_page(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPRO_OUT", str(paths.ROOT))
     file = tmp_path / "README.md"
     file.write_text(PAGES["README.md"], encoding="utf-8")
     readme.write(drawn.summary(report.COMMITTED), file)
-    assert file.read_text(encoding="utf-8") == PAGES["README.md"], "python -m repro report writes these lines"
+    assert file.read_text(encoding="utf-8") == PAGES["README.md"], "report writes these lines"
 
 
 def test_the_exact_rows_are_counted(claims):

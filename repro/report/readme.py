@@ -8,7 +8,7 @@ from repro.errors import ReproError
 from repro.evidence.markup import as_markdown
 from repro.report.cards import Card
 
-START, END = "<!-- results: python -m repro report writes these lines -->", "<!-- end of results -->"
+START, END = "<!-- results: REPRO_OUT=. python -m repro report writes these lines -->", "<!-- end of results -->"
 
 
 def write(cards: Sequence[Card], file: Path) -> None:
