@@ -81,8 +81,7 @@ def _table(table: Table, parameters: Parameters) -> Iterator[Result]:
         figure = drawn.order_figure(table, parameters)
     else:
         yield tables.build(table, parameters)
-        make = drawn.streams_figure if table.name == "imrs_streams" else drawn.table_figure
-        figure = make(table, parameters)
+        figure = drawn.figure_of(table, parameters)
     style.save(figure, table.name, parameters, table.notebook)
     if table.ladders:
         yield tables.chain(table, parameters)

@@ -19,7 +19,7 @@ from repro.config import Run
 from repro.errors import ReproError
 from repro.models.tools import checkpoints, own
 from repro.parameters import Parameters
-from repro.single import commands, export, plan, predict, videos, weights
+from repro.single import commands, export, fused, plan, predict, videos, weights
 
 CLASSES = ("hug", "kick")
 MINE = """
@@ -246,6 +246,42 @@ def test_predictions_and_a_file_that_is_no_video(run, folder, capsys, tmp_path):
     listed = shutil.move(folder / "list.csv", tmp_path / "list.csv")
     commands.predict(run.id, listed, folder, target, jobs=1, device="cpu")
     assert {row["path"]: row for row in rows(target.read_text())} == {row["path"]: row for row in found}
+
+
+# -- two networks
+
+
+@pytest.fixture
+def other(run, recorded) -> Run:
+    """Another seed of the run, which is right on both test videos, too."""
+    return finished(dataclasses.replace(run, seed=1), recorded, np.log([[0.6, 0.4], [0.2, 0.8]]))
+
+
+def test_two_networks_are_averaged(run, other, folder, capsys):
+    probabilities = []
+    for more in ({}, {"weights": other.id}, {"fuse": (other.id,), "shares": (1.0, 3.0)}):
+        commands.predict(more.pop("weights", run.id), folder / "list.csv", jobs=1, device="cpu", **more)
+        out, err = capsys.readouterr()
+        probabilities.append([[float(row[name]) for name in CLASSES] for row in rows(out)])
+    one, two, both = np.array(probabilities)
+    assert not np.allclose(one, two)
+    assert both == pytest.approx((one + 3 * two) / 4, abs=2e-6)
+    assert "fused: 100.0% of the 2 test videos of the runs" in err
+    assert "below 0.6" in err  # (0.9 + 3 * 0.6) / 4 = 0.675 and (0.6 + 3 * 0.8) / 4 = 0.75, less the rounding
+
+
+def test_networks_that_do_not_fit_each_other(run, other, recorded, tmp_path):
+    both = [weights.load(run.id), weights.load(other.id)]
+    for shares in ((1.0,), (1.0, 2.0, 3.0), (1.0, 0.0), (1.0, -1.0)):
+        with pytest.raises(ReproError, match=r"--shares 1.*: give 2 positive numbers, one a network"):
+            fused.fuse(both, shares)
+    with pytest.raises(ReproError, match=r"has the classes kick, hug, but run .* has hug, kick"):
+        fused.fuse([both[0], dataclasses.replace(both[1], classes=CLASSES[::-1])])
+    with pytest.raises(ReproError, match="an exported file has no test scores"):
+        fused.fuse([both[0], dataclasses.replace(both[1], record=None)])
+    elsewhere = dataclasses.replace(both[1].record, clips=["x", "y"])
+    with pytest.raises(ReproError, match=f"runs {run.id}, {other.id} were not tested on the same videos"):
+        fused.fuse([both[0], dataclasses.replace(both[1], record=elsewhere)])
 
 
 # -- exported

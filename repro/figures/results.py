@@ -19,6 +19,13 @@ from repro.parameters import Parameters
 from repro.records import Record
 
 
+def figure_of(table: Table, parameters: Parameters) -> Figure:
+    """The figure that shows a table of runs in its notebook."""
+    if table.over:
+        return curve_figure(table, parameters)
+    return streams_figure(table, parameters) if table.name == "imrs_streams" else table_figure(table, parameters)
+
+
 def table_figure(table: Table, parameters: Parameters) -> Figure:
     """A table at a glance: each row's accuracy, seeds as dots, beside the paper's where it has any; in percent.
 
@@ -81,10 +88,10 @@ def streams_figure(table: Table, parameters: Parameters) -> Figure:
     return figure
 
 
-def curve_figure(table: Table, parameters: Parameters, over: str, log: bool = False) -> Figure:
-    """Accuracy over a number, one line per stream; dots: seeds. Rows "STREAM, NUMBER" or "STREAM, NUMBER UNIT".
+def curve_figure(table: Table, parameters: Parameters) -> Figure:
+    """Accuracy over the number in the labels of a curve's rows, one line per stream; dots: seeds.
 
-    over: the label of the axis; log: whether it is logarithmic.
+    The axis is logarithmic where the largest number is eight times the smallest or more.
     """
     figure = titled(7, 3.8, f"{table.title.rstrip('.')} ({parameters.where})")
     axes = figure.subplots()
@@ -97,10 +104,10 @@ def curve_figure(table: Table, parameters: Parameters, over: str, log: bool = Fa
         for number, values in found.items():
             axes.plot(np.full(len(values), number), values, "o", ms=4, alpha=0.5, color=colour(name))
     numbers = sorted({number for found in streams.values() for number in found})
-    if log:
+    if numbers[-1] >= 8 * numbers[0] > 0:
         axes.set_xscale("log", base=2)
     axes.set_xticks(numbers, [f"{number:g}" for number in numbers])
-    axes.set(xlabel=over, ylabel="top-1, %; dots: seeds", ylim=(0, 101))
+    axes.set(xlabel=table.over, ylabel="top-1, %; dots: seeds", ylim=(0, 101))
     axes.legend()
     return figure
 

@@ -69,6 +69,7 @@ def curve(parameters: Parameters) -> Table:
         "Ours: where videos are few, flow is ahead of RGB and the student gains from it.",
         f"RGB, {numbers[0]} videos", recipes.rows(few, systems), ("", "", ""), "convergence",
         ladders=tuple((f"RGB, {n} videos", f"IMRS, {n} videos") for n in numbers),
+        over="training videos per class",
     )  # fmt: skip
 
 

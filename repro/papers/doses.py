@@ -23,6 +23,12 @@ EXPECTED = {
     "pan": "Ours: a camera that moves makes flow worse, and RGB less so.",
     "action": "Ours: the shorter the movement, the worse every stream.",
 }
+OVER = {
+    "bias": "bias: share of training clips with the colours and object of their class",
+    "distractors": "distractors: share of clips with a second person",
+    "pan": "pan: speed of the camera, heights of the frame per frame",
+    "action": "action: least share of the frames in which the person moves",
+}
 
 
 def bias(parameters: Parameters) -> Table:
@@ -67,6 +73,7 @@ def _curve(parameters: Parameters, option: str) -> Table:
         f"doses_{option}", "", f"The streams of IMRS over the videos' option {option}.", EXPECTED[option],
         f"RGB, {USUAL[option]:g}", recipes.rows(few, systems), ("", "", ""), "doses",
         ladders=tuple(tuple(f"{name}, {value:g}" for name in streams) for value in values),
+        over=OVER[option],
     )  # fmt: skip
 
 

@@ -40,6 +40,7 @@ class Table:
     numbers: where the paper's own numbers are: a file in repro/papers/numbers/, the name of the table, the split.
     notebook: the notebook that shows the table; options: its further parameters, for the command.
     ladders: labels of rows, each of which the paper says is better than the one before it.
+    over: of a curve, whose rows are "STREAM, NUMBER" or "STREAM, NUMBER UNIT": what the number is, for an axis.
     protocol: whose protocol the runs follow, where the paper's own is not known.
     """
 
@@ -54,6 +55,7 @@ class Table:
     options: tuple[tuple[str, str], ...] = ()
     protocol: str = ""
     ladders: tuple[tuple[str, ...], ...] = ()
+    over: str = ""
 
     def tier(self, parameters: Parameters) -> str:
         """The tier of the parameters; never "paper" alone where the protocol is another paper's."""

@@ -1,5 +1,6 @@
 """The commands train, predict and export. Each imports what it needs, so that help and errors are instant."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +9,7 @@ import tyro
 from repro.elsewhere import HERE, Elsewhere
 
 Sets = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="set", metavar="FIELD=VALUE")]
+Fuse = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="WEIGHTS")]
 Weights = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="WEIGHTS")]]
 
 
@@ -75,6 +77,8 @@ def predict(
     /,
     root: Path | None = None,
     output: Path | None = None,
+    fuse: Fuse = (),
+    shares: tuple[float, ...] = (),
     model: str = "",
     jobs: int = -1,
     device: str = "auto",
@@ -90,20 +94,27 @@ def predict(
         python -m repro predict 3f2a new_videos/ --output scores.csv
         python -m repro predict data/runs/3f2a01234567/weights.pt list.csv --root videos/
         python -m repro predict 3f2a01234567.safetensors new_videos/
+        python -m repro predict 3f2a new_videos/ --fuse 77b0 --shares 1 3
 
     Args:
         weights: the id of a run, or its first characters; its weights.pt; or an exported .safetensors file.
         videos: a video, a folder of videos, or a CSV file with the column path.
         root: the folder that the paths of the CSV file are relative to; else its own.
         output: the CSV file to write; else it is printed.
+        fuse: another network, such as that of the other stream (repeatable); the probabilities are averaged.
+        shares: the weight of each network in the average; else they are equal.
         model: module:function of a network of your own.
         jobs: processes at once that decode and compute flow, -1 for one per core.
         device: auto, cpu, cuda or mps.
     """
+    from repro.single import fused
     from repro.single.predict import predict as work
     from repro.single.weights import load
 
-    work(load(weights, model), videos, root, output, jobs, device)
+    system = fused.fuse([load(each, model) for each in (weights, *fuse)], shares)
+    if system.top1 is not None:
+        print(f"fused: {system.top1:.1%} of the {system.tested} test videos of the runs", file=sys.stderr)
+    work(system, videos, root, output, jobs, device)
 
 
 def export(

@@ -16,6 +16,7 @@ from repro.data.catalog import Catalog
 from repro.data.clips import ClipDataset, recipe_of
 from repro.errors import ReproError
 from repro.single import videos, weights
+from repro.single.fused import Fused
 from repro.single.weights import Network
 
 AT_ONCE = 16  # videos: between two steps of the progress bar
@@ -46,8 +47,15 @@ def scores(network: Network, root: Path, table: pd.DataFrame, device: str = "aut
         yield from zip(some["clip"], metrics.softmax(found.videos()), strict=True)
 
 
+def averaged(fused: Fused, root: Path, table: pd.DataFrame, device: str = "auto") -> Iterator[tuple[str, np.ndarray]]:
+    """`scores` of several networks, averaged by their shares."""
+    for rows in zip(*(scores(network, root, table, device) for network in fused.networks), strict=True):
+        clip, _ = rows[0]
+        yield clip, np.average([row for _, row in rows], axis=0, weights=fused.shares)
+
+
 def predict(
-    network: Network,
+    fused: Fused,
     given: Path,
     below: Path | None = None,
     output: Path | None = None,
@@ -60,24 +68,26 @@ def predict(
     stderr and left out; a ReproError at the end counts them. given, below: see `videos.found`.
     """
     root, table = videos.found(given, below)
-    failed = prepared(network, root, table, jobs)
+    failed: dict[str, str] = {}
+    for network in fused.networks:
+        failed |= prepared(network, root, table[~table["clip"].isin(failed)], jobs)
     ready = table[~table["clip"].isin(failed)]
     names = dict(zip(table["clip"], table["name"], strict=True))
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(["path", "prediction", "none_of_these", *network.classes])
-    found = scores(network, root, ready, device)
+    lines.writerow(["path", "prediction", "none_of_these", *fused.classes])
+    found = averaged(fused, root, ready, device)
     for clip, row in progress.bar("predicting", len(ready), "video", found):
-        none = "yes" if row.max() < network.least else "no"
-        lines.writerow([names[clip], network.classes[int(row.argmax())], none, *(f"{p:.6f}" for p in row)])
+        none = "yes" if row.max() < fused.least else "no"
+        lines.writerow([names[clip], fused.classes[int(row.argmax())], none, *(f"{p:.6f}" for p in row)])
     if len(ready):
         _write(text.getvalue(), output)
-        print(f"{len(ready)} of {len(table)} videos predicted; {rule(network)}", file=sys.stderr)
+        print(f"{len(ready)} of {len(table)} videos predicted; {rule(fused)}", file=sys.stderr)
     if failed:
         raise ReproError(f"{len(failed)} of {len(table)} videos could not be read, see above; the others are predicted")
 
 
-def rule(network: Network) -> str:
+def rule(network: Network | Fused) -> str:
     """The rule for none of these, with its number."""
     reached = f"at least {weights.KEPT:.0%} of the run's {network.tested} test videos reach that"
     return f"none of these is the answer where the highest probability is below {network.least:.3f}; {reached}"

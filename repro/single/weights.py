@@ -26,7 +26,7 @@ class Network:
     """A trained network, in eval mode on the CPU, with all that a prediction needs.
 
     classes: names, in the order of the outputs. least: a highest probability below it means none of the classes; see `least`.
-    tested: test videos that it was computed from.
+    tested: test videos that it was computed from. record: of its run; None of an exported file.
     """
 
     run: Run
@@ -34,6 +34,7 @@ class Network:
     classes: tuple[str, ...]
     least: float
     tested: int
+    record: Record | None = None
 
 
 def least(record: Record) -> float:
@@ -64,7 +65,7 @@ def load(weights: str, model: str = "") -> Network:
     _require_named(run, model)
     network = networks.build(run, record.classes, initialise=False)
     checkpoints.load_weights(record_file.with_name("weights.pt"), network, record.classes)
-    return Network(run, network.eval(), tuple(record.classes), least(record), len(record.labels))
+    return Network(run, network.eval(), tuple(record.classes), least(record), len(record.labels), record)
 
 
 def _beside(path: Path) -> Path:
