@@ -5,6 +5,7 @@ from pathlib import Path
 import films
 import pytest
 
+from repro import paths
 from repro.config import Data
 from repro.data import catalog
 from repro.data.annotations import listed
@@ -50,6 +51,21 @@ def test_a_validation_part_of_the_list_is_taken_else_one_is_carved(root):
     carved = catalog.of(data)
     assert len(carved.part("val")) == 1
     assert carved.part("test")["clip"].tolist() == ["hug/c", "kick/c"]
+
+
+def test_the_lists_of_mmaction2_become_one_as_the_page_says(root, monkeypatch):
+    monkeypatch.chdir(root.parent)
+    Path("train.txt").write_text("hug/a.avi 0\nkick/a.avi 1\n")
+    Path("val.txt").write_text("hug/c.avi 0\n")
+    page = (paths.ROOT / "docs" / "real-data.md").read_text()
+    exec(page.partition("```python\n")[2].partition("```")[0], {})
+    classes, clips = listed.read(root, Path("parts.csv"))
+    assert classes == ["0", "1"]
+    assert [(clip.name, clip.part) for clip in clips] == [
+        ("0/hug/a", "train"),
+        ("1/kick/a", "train"),
+        ("0/hug/c", "test"),
+    ]
 
 
 def test_the_list_may_be_beside_the_class_folders(root):
