@@ -171,7 +171,7 @@ Objective = CrossEntropy | Distillation | MutualDistillation
 class Optimisation:
     """SGD, as in every paper here."""
 
-    epochs: Count = 80
+    epochs: CountOrZero = 80  # 0: the public checkpoint of `init` is tested as it is
     batch: Count = 32
     lr: Positive = 0.1
     momentum: Fraction = 0.9
@@ -188,6 +188,12 @@ class Optimisation:
     init_file: Place = field(default="", metadata=PLACE)  # path of that checkpoint
 
     def __post_init__(self):
+        require(
+            bool(self.epochs or self.init),
+            "Optimisation.epochs",
+            self.epochs,
+            "at least 1 without a checkpoint in init",
+        )
         require(bool(self.init) or not self.init_file, "Optimisation.init_file", self.init_file, "empty without init")
         stepped = (self.schedule == "steps") == bool(self.steps) and list(self.steps) == sorted(set(self.steps))
         require(stepped, "Optimisation.steps", self.steps, "growing epochs with schedule 'steps', else empty")

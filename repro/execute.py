@@ -74,10 +74,11 @@ def missing(runs: Sequence[Run], fresh: bool = False, weights: bool = False) -> 
 
 
 def prepare_clips(runs: Sequence[Run], jobs: int = -1, cluster: "Cluster | None" = None) -> None:
-    """Decodes every clip of the runs, computes its flow and stores both; the embedded set is drawn first."""
+    """Decodes every clip that the runs see, computes its flow and stores both; the embedded set is drawn first."""
+    trained = {(_clips(run.data), recipe_of(run.data)) for run in runs if run.optimisation.epochs}
     different = {(_clips(run.data), recipe_of(run.data)): run.data for run in runs}
-    for data in different.values():
-        prepared(data, jobs, cluster)
+    for key, data in different.items():
+        prepared(data, jobs, cluster, None if key in trained else "test")
 
 
 def _clips(d: Data) -> tuple:

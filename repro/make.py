@@ -115,6 +115,8 @@ def fabric_of(run: Run, accelerator: str, log: str = "") -> Fabric:
 
 def _train(run: Run, fabric: Fabric, model: nn.Module, clips: Catalog, workers: int) -> list[dict]:
     """Trains `model` in place and returns the history; the log in the run's folder gets one line per epoch."""
+    if not run.optimisation.epochs:
+        return []
     with fabric.rank_zero_first():
         teacher = fabric.to_device(networks.frozen_teacher(run, clips.classes)) if run.teacher else None
     seen = (run.data.modality,) if run.teacher is None else (run.data.modality, run.teacher.data.modality)

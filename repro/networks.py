@@ -42,7 +42,13 @@ def build(run: Run, classes: Sequence[str], initialise: bool = True) -> nn.Modul
     file = weights_path(run.start) if run.start is not None else Path(opt.init_file) if opt.init else None
     if file is not None and initialise:
         for network in getattr(model, "pathways", (model,)):  # one file starts each stream of a network with several
-            print(checkpoints.load_public(network, file, head=run.start is None), file=sys.stderr)
+            found = checkpoints.load_public(network, file, head=run.start is None)
+            print(found, file=sys.stderr)
+            if found.fresh and not opt.epochs:
+                raise ReproError(
+                    f"{file}: {len(found.fresh)} tensors of the network are not in it, first {found.fresh[0]}, and nothing "
+                    "would train them; give a checkpoint of this network with as many classes, or train"
+                )
     if opt.trained:
         freeze_except(model, opt.trained)
     if opt.partial_batchnorm:

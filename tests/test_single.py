@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -415,6 +417,70 @@ def test_a_folder_is_trained_on_and_its_test_videos_get_the_scores_of_the_record
     (made,) = [records.read(path) for path in (home / "data" / "runs").glob("*/record.json") if path.parent.name != id]
     assert sorted(made.clips) == ["hug/p3_hug", "kick/p3_kick"]
     assert len(made.history) == 2
+
+
+def as_tsm_publishes(model: torch.nn.Module) -> dict:
+    """A network's tensors by the names in TSM's public files: a convolution after a shift is conv1.net."""
+    plain = {name: value for name, value in model.state_dict().items() if not name.startswith("fc.")}
+    names = {name: re.sub(r"(layer\d\.\d+\.conv1)\.", r"\1.net.", name) for name in plain}
+    head = {f"module.new_fc.{name}": value for name, value in model.fc.state_dict().items()}
+    return {"state_dict": {f"module.base_model.{names[name]}": value for name, value in plain.items()} | head}
+
+
+def test_tsm_s_public_file_is_taken_whole(tmp_path):
+    torch.manual_seed(0)
+    theirs, ours = (models.build("tsm", num_classes=174).eval() for _ in range(2))
+    torch.save(as_tsm_publishes(theirs), tmp_path / "tsm.pth")
+    assert "module.base_model.layer1.0.conv1.net.weight" in as_tsm_publishes(theirs)["state_dict"]
+    report = checkpoints.load_public(ours, tmp_path / "tsm.pth")
+    assert report.fresh == report.ignored == ()
+    clip = torch.randint(256, (1, 3, 8, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(ours(clip).logits, theirs(clip).logits)
+
+
+def test_a_public_checkpoint_is_tested_without_training(home, capsys):
+    root = home / "videos"
+    for number in range(2):
+        for i, cls in enumerate(CLASSES):
+            films.write_video(root / cls / f"p{number}.avi", 8, seed=10 * i + number)
+    (root / "kick" / "p0.avi").write_bytes(b"not decoded: a training video")
+    listed = [f"{c}/p{n}.avi,{c},{part}" for c in CLASSES for n, part in enumerate(("train", "test"))]
+    (home / "parts.csv").write_text("\n".join(["path,label,part", *listed]))
+    torch.manual_seed(3)
+    network = models.build("tsm", num_classes=2, **planned(root).model.arguments).eval()
+    torch.save(as_tsm_publishes(network), home / "tsm.pth")
+    given = {"root": str(root), "split": home / "parts.csv", "profile": "smoke", "jobs": 1, "device": "cpu"}
+    commands.evaluate("tsm", home / "tsm.pth", **given)
+    out, err = capsys.readouterr()
+    assert "head taken: 2 classes in both" in err
+    assert "2 videos" in out
+    assert "tier: " in out
+    (file,) = (home / "data" / "runs").glob("*/record.json")
+    record = records.read(file)
+    assert record.history == []
+    assert record.start == hashlib.sha256((home / "tsm.pth").read_bytes()).hexdigest()
+    table = videos.found(root)[1].set_index("clip").loc[record.clips].reset_index()
+    found = dict(predict.scores(weights.load(record.id), root, table, "cpu"))
+    np.testing.assert_array_equal(metrics.rounded(np.log([found[clip] for clip in record.clips])), record.scores)
+    trained = weights.load(record.id).model.state_dict()
+    assert all(torch.equal(value, trained[name]) for name, value in network.state_dict().items())
+    # a file with another number of classes leaves the head untrained
+    torch.save(as_tsm_publishes(models.build("tsm", num_classes=5, **planned(root).model.arguments)), home / "five.pth")
+    with pytest.raises(
+        ReproError, match=r"five.pth: 2 tensors of the network are not in it, first fc.weight, and nothing"
+    ):
+        commands.evaluate("tsm", home / "five.pth", **given)
+    with pytest.raises(ReproError, match=r"Optimisation.epochs is 0, but must be at least 1 without a checkpoint"):
+        planned(root, sets=["optimisation.epochs=0"])
+
+
+def test_of_a_student_the_network_alone_is_tested(tmp_path):
+    run = planned(tmp_path, "imrs")
+    found = plan.tested(run, tmp_path / "k.pth")
+    assert (found.teacher, found.start, found.objective.kind) == (None, None, "cross_entropy")
+    assert (found.optimisation.epochs, found.optimisation.init) == (0, "k.pth")
+    assert found.model == run.model
 
 
 @pytest.mark.parametrize(

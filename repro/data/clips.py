@@ -46,10 +46,14 @@ def store_folder(data: Data) -> Path:
     return store.folder(data.dataset, catalog.data_root(data), recipe_of(data), paths.data())
 
 
-def prepared(data: Data, jobs: int = -1, cluster: "Cluster | None" = None) -> Catalog:
-    """The table of clips of a run, all of them stored: draws the embedded set, decodes, computes flow where that is missing."""
+def prepared(data: Data, jobs: int = -1, cluster: "Cluster | None" = None, part: str | None = None) -> Catalog:
+    """The table of clips of a run, all of them stored: draws the embedded set, decodes, computes flow where that is missing.
+
+    part: the one part that is wanted; None: all.
+    """
     found, root, recipe = catalog.of(data, jobs), catalog.data_root(data), recipe_of(data)
-    prepare.require_all(prepare.prepare(found.table, data.dataset, root, recipe, jobs, cluster=cluster))
+    wanted = found.table if part is None else found.part(part)
+    prepare.require_all(prepare.prepare(wanted, data.dataset, root, recipe, jobs, cluster=cluster))
     return found
 
 

@@ -10,11 +10,12 @@ from repro.elsewhere import HERE, Elsewhere
 
 Sets = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="set", metavar="FIELD=VALUE")]
 Fuse = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="WEIGHTS")]
+System = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SYSTEM")]]
 Weights = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="WEIGHTS")]]
 
 
 def train(
-    system: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SYSTEM")]],
+    system: System,
     /,
     dataset: str = "folder",
     root: str = "",
@@ -69,6 +70,56 @@ def train(
     with elsewhere.connected() as cluster:
         record = work.train(run, given, log, cluster)
     print("\n".join(work.sentences(run, record)))
+
+
+def evaluate(
+    system: System,
+    checkpoint: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="CHECKPOINT")]],
+    /,
+    dataset: str = "folder",
+    root: str = "",
+    split: Path | None = None,
+    sets: Sets = (),
+    modality: Literal["", "rgb", "flow"] = "",
+    profile: str = "paper",
+    jobs: int = -1,
+    device: str = "auto",
+) -> None:
+    """Test a public checkpoint of a system on the test part of a data set, by the system's own protocol, without training.
+
+    The file must have every tensor of the network and as many classes as the data set. The test videos alone are prepared. The
+    record goes to data/runs/ID.
+
+    For example:
+
+        python -m repro evaluate tsm TSM_something_RGB_resnet50_shift8_blockres.pth --dataset something_v1 --root DIR
+
+    Args:
+        system: as in `train`.
+        checkpoint: a file of the system's authors, such as TSM's.
+        dataset: folder (one subfolder per class), ucf101, hmdb51, something_v1, something_v2, diving48, kinetics400.
+        root: the folder of the videos.
+        split: a CSV file with the columns path, label, part (train, val, test), for a folder.
+        sets: another value for any field of the run (repeatable), such as data.allow_missing=true.
+        modality: rgb or flow, of a network with one stream.
+        profile: paper, or another whose networks have the size of the file.
+        jobs: processes at once, -1 for one per core.
+        device: auto, cpu, cuda or mps.
+    """
+    from repro import overrides
+    from repro.parameters import Parameters
+    from repro.single import plan
+
+    file = str(checkpoint)
+    given = Parameters(
+        profile, dataset, root, seeds=0, jobs=jobs, device=device, pretrained_rgb=file, pretrained_flow=file
+    )
+    run = plan.tested(plan.plan(system, given, modality, split, "", ()), checkpoint)
+    run = overrides.changed(run, overrides.parsed(sets))
+    from repro.single import train as work
+
+    record = work.train(run, given)
+    print("\n".join([*work.sentences(run, record), f"tier: {given.tier}"]))
 
 
 def predict(

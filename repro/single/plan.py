@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro import overrides, paths
-from repro.config import Model, Run
+from repro.config import CrossEntropy, Model, Optimisation, Run
 from repro.errors import ReproError, unknown
 from repro.papers import systems
 from repro.parameters import Parameters
@@ -44,6 +44,20 @@ def plan(
             )
         run = dataclasses.replace(run, model=Model(model, code=own.code(model)))
     return overrides.changed(run, changes)
+
+
+def tested(run: Run, checkpoint: Path) -> Run:
+    """A run that tests a public checkpoint of the system as it is. Of a student the network alone is tested."""
+    return dataclasses.replace(
+        run,
+        data=dataclasses.replace(run.data, val_fraction=0.0),
+        objective=run.objective if run.teacher is None else CrossEntropy(),
+        optimisation=Optimisation(
+            epochs=0, batch=run.optimisation.batch, schedule="onecycle", select="last",
+            init=checkpoint.name, init_file=str(paths.absolute(checkpoint)),
+        ),
+        teacher=None, start=None,
+    )  # fmt: skip
 
 
 def check_log(log: str) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints: public ones, and our own, which contain their list of classes. A load that fails changes nothing."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from repro.models.layers.excitation import ChannelExcitation, SqueezeExcitation
 from repro.models.tools import files
 
 FORMAT = "repro weights 1"
+SHIFTED = re.compile(r"(?<=conv\d\.)net\.")  # TSM's code wraps the convolution after a shift: conv1.net.weight
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def load_public(model: nn.Module, path: str | Path, head: bool = True) -> Report
     Hara's and MARS's 3D ResNeXt: {"arch": "resnext-101", "state_dict": {"module.conv1...": ...}}. torchvision's ResNet and
     BN-Inception, from ImageNet or from TSN on Kinetics: tensors by name, alone or under "state_dict"; the names with or
     without "module." and "base_model.", the head called fc, last_linear or new_fc, BatchNorm's tensors (C,) or, in old
-    files, (1, C).
+    files, (1, C). TSM: the same, its shifted convolutions called conv1.net.
 
     All tensors must fit by name and shape, with these exceptions:
     - Channel gates and the parts that the network lists as `fresh` (temporal modules; T-STAM's attention and head) stay as
@@ -134,8 +136,8 @@ def _under_own_names(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[s
 
 
 def _plain(name: str) -> str:
-    """A tensor's name without the prefixes of DataParallel's and TSN's wrappers; the head is always fc."""
-    name = name.removeprefix("module.").removeprefix("base_model.")
+    """A tensor's name without what DataParallel's, TSN's and TSM's wrappers add; the head is always fc."""
+    name = SHIFTED.sub("", name.removeprefix("module.").removeprefix("base_model."))
     for head in ("last_linear.", "new_fc."):
         name = f"fc.{name.removeprefix(head)}" if name.startswith(head) else name
     return name
