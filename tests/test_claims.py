@@ -375,4 +375,4 @@ def test_a_protocol_without_its_file_leaves_the_other_claims_alone(home):
     reasons = {f.claim.paper: f.command for f in found}
     assert "pretrained_rgb" in reasons["T-STAM"]
     assert "ResNet-50" in reasons["STME"]
-    assert reasons["IMRS"].startswith("python -m repro run")
+    assert "Kinetics-400" in reasons["IMRS"]

@@ -111,7 +111,7 @@ def test_without_the_files_of_a_published_protocol_only_its_own_tables_are_unava
         for plan in notebook.tables
     }
     unavailable = {key: words for key, words in reasons.items() if words}
-    papers = {"tstam", "smnet", "stme", "stmsa", "stddcn", "time_order"}
+    papers = {"imrs", "controls", "tstam", "smnet", "stme", "stmsa", "stddcn", "time_order"}
     lacking_files = {key: words for key, words in unavailable.items() if "pretrained_" in words}
     assert {(profile, name.partition(".")[0]) for profile, name in lacking_files} == {
         ("paper", name) for name in papers

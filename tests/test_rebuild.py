@@ -110,6 +110,7 @@ def test_everything_is_rebuilt_as_committed(rebuilt):
 @pytest.mark.slow
 def test_the_committed_page_is_that_of_the_committed_files(tmp_path, monkeypatch):
     monkeypatch.setenv("REPRO_RUNS", str(tmp_path / "none"))
+    monkeypatch.setenv("REPRO_OUT", str(paths.ROOT))
     page = tmp_path / "results" / "index.html"
     page.parent.mkdir()
     page.write_text(report.text("small", paths.ROOT / "results"), encoding="utf-8")

@@ -72,7 +72,7 @@ def _curve(parameters: Parameters, option: str) -> Table:
     return Table(
         f"doses_{option}", "", f"The streams of IMRS over the videos' option {option}.", EXPECTED[option],
         f"RGB, {USUAL[option]:g}", recipes.rows(few, systems), ("", "", ""), "doses",
-        ladders=tuple(tuple(f"{name}, {value:g}" for name in streams) for value in values),
+        ladders=tuple((f"RGB, {value:g}", f"{name}, {value:g}") for value in values for name in ("Flow", "IMRS")),
         over=OVER[option],
     )  # fmt: skip
 
