@@ -48,6 +48,17 @@ PRESUMED = {
         ("claims", "Both streams fused are better than either alone."): YES,
     },
     ("ablation_fusion_weights", "Equal weights are better here than the paper's 1 : 3"): {("tstam_fusion", "1 : 1"): NO},
+    ("doses", "it falls below RGB"): {("doses_bias_claims", "IMRS, 1 is better than RGB, 1"): NO},
+    ("doses", "it stays far above RGB"): {
+        ("doses_bias_claims", "IMRS, 0.7 is better than RGB, 0.7"): YES,
+        ("doses_bias_claims", "IMRS, 0 is better than RGB, 0"): YES,
+    },
+    ("doses", "it hurts RGB alone"): {("doses_pan_claims", "Flow, 0.02 is better than RGB, 0.02"): YES},
+    ("doses", "the student gains most"): {("doses_action_claims", "IMRS, 0.3 is better than RGB, 0.3"): YES},
+    ("convergence", "at the left end it gains nothing"): {
+        ("controls_videos_claims", "IMRS, 6 videos is better than RGB, 6 videos"): OPEN,
+        ("controls_videos_claims", "IMRS, 48 videos is better than RGB, 48 videos"): YES,
+    },
     ("tstam", "RGB is far behind"): {("tstam_systems_claims", "Flow is better than RGB"): YES},
     ("tstam", "the row T-STAM is above its own flow stream"): {("tstam_systems_claims", "T-STAM is better than Flow"): YES},
     ("tstam", "The fused rows overlap"): {
