@@ -53,7 +53,7 @@ PRESUMED = {
         ("doses_bias_claims", "IMRS, 0.7 is better than RGB, 0.7"): YES,
         ("doses_bias_claims", "IMRS, 0 is better than RGB, 0"): YES,
     },
-    ("doses", "it hurts RGB alone"): {("doses_pan_claims", "Flow, 0.02 is better than RGB, 0.02"): YES},
+    ("doses", "and leaves flow as it is"): {("doses_pan_claims", "Flow, 0.02 is better than RGB, 0.02"): YES},
     ("doses", "the student gains most"): {("doses_action_claims", "IMRS, 0.3 is better than RGB, 0.3"): YES},
     ("convergence", "at the left end it gains nothing"): {
         ("controls_videos_claims", "IMRS, 6 videos is better than RGB, 6 videos"): OPEN,
