@@ -14,7 +14,11 @@ from repro import config, machine, paths, records
 from repro.models.tools.inference import bf16_supported
 
 LEAST = 2e9  # bytes of disk: the drawn videos, their flow and a few runs
-EXTRAS = {"export": ("safetensors", "onnx", "onnxscript", "onnxruntime"), "tensorboard": ("tensorboard",)}
+EXTRAS = {
+    "cluster": ("dask", "distributed", "dask_jobqueue", "asyncssh"),
+    "export": ("safetensors", "onnx", "onnxscript", "onnxruntime"),
+    "tensorboard": ("tensorboard",),
+}
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,10 @@ def test_what_is_slow_or_optional_does_not_fail(home, monkeypatch, capsys):
     assert state("full-size networks").state == "slow"
     assert state("export").words.endswith("not installed: pip install -e '.[export]'")
     commands.doctor()
-    assert capsys.readouterr().out.splitlines()[-1] == "ready; slow: full-size networks; optional: export, tensorboard"
+    assert (
+        capsys.readouterr().out.splitlines()[-1]
+        == "ready; slow: full-size networks; optional: cluster, export, tensorboard"
+    )
 
 
 @pytest.mark.parametrize("what", ["video", "data folder", "committed records"])
@@ -52,7 +55,7 @@ def test_what_is_missing_fails_and_has_a_remedy(home, monkeypatch, capsys, what)
 def test_the_help_of_every_command_has_examples():
     given = [commands.list_, commands.run, commands.reproduce, commands.rerun, commands.rebuild, commands.folds]
     given += [commands.prepare, commands.models, commands.report, commands.doctor]
-    given += [single.train, single.predict, single.export]
+    given += [single.train, single.evaluate, single.predict, single.export]
     for command in given:
         name = command.__name__.rstrip("_")
         assert f"For example:\n\n    python -m repro {name}" in inspect.getdoc(command), name
