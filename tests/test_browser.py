@@ -3,6 +3,7 @@
 All notebooks, not only the first, are run in JupyterLab by: REPRO_ALL_NOTEBOOKS=1 pytest tests/test_browser.py
 """
 
+import gzip
 import json
 import os
 import re
@@ -246,7 +247,7 @@ def test_every_link_leads_somewhere(opened, results_page):
     run = page.locator("details[open] a").first
     assert run.is_visible()
     record = Path(unquote(urlparse(run.evaluate("link => link.href")).path))
-    assert json.loads(record.read_text())["id"] == run.inner_text()
+    assert json.loads(gzip.decompress(record.read_bytes()))["id"] == run.inner_text()
 
 
 @pytest.fixture(scope="module")
