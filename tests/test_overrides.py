@@ -52,7 +52,7 @@ def test_data_of_a_student_are_those_of_its_teacher():
         ("teacher.seed=3", "unknown field of the run 'teacher.seed'"),  # TSM has no teacher
         ("optimisation.epochs=many", "Optimisation.epochs is 'many', but must be a valid integer"),
         ("optimisation.epochs=3.5", "Optimisation.epochs is 3.5, but must be a valid integer"),
-        ("optimisation.epochs=0", "Optimisation.epochs is 0, but must be greater than or equal to 1"),
+        ("optimisation.epochs=0", "Optimisation.epochs is 0, but must be at least 1 without a checkpoint"),
         ("data.modality=depth", "unknown value of Data.modality 'depth'"),
         ("data.flip=1", "Data.flip is 1, but must be a valid boolean"),
         ("objective.kind=distillation", "unknown value of CrossEntropy.kind 'distillation'"),
