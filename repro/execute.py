@@ -3,6 +3,7 @@
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -40,7 +41,9 @@ def execute(
     for run in todo:
         models.check(run.model.name, run.model.arguments)
     ids = {run.id for run in todo}
-    _compare_clips([run for run in runs if run.id not in ids])
+    recorded = [run for run in runs if run.id not in ids]
+    _compare_clips(recorded)
+    _compare_starts(recorded)
     failed: dict[str, str] = {}
     if todo:
         prepare_clips(todo, jobs, cluster)
@@ -96,6 +99,17 @@ def _compare_clips(runs: Sequence[Run]) -> None:
             at_hand[clips] = catalog.at_hand(run.data)
         if at_hand[clips] is not None:
             _same_clips(run, records.get(run), at_hand[clips])
+
+
+def _compare_starts(runs: Sequence[Run]) -> None:
+    """Compares the public checkpoints of recorded runs with the files at hand: a run's id has the name of the file alone."""
+    for run in runs:
+        opt = run.optimisation
+        if opt.init and Path(opt.init_file).is_file() and networks.start_hash(run) != records.get(run).start:
+            raise ReproError(
+                f"run {run.id} ({run.title}) was recorded from another file named {opt.init} than {opt.init_file}; "
+                f"rename that file, or delete {records.path_here(run.id).parent}"
+            )
 
 
 def _same_clips(run: Run, record: Record, found: catalog.Catalog) -> None:

@@ -274,8 +274,8 @@ def test_two_networks_are_averaged(run, other, folder, capsys):
 
 def test_networks_that_do_not_fit_each_other(run, other, recorded, tmp_path):
     both = [weights.load(run.id), weights.load(other.id)]
-    for shares in ((1.0,), (1.0, 2.0, 3.0), (1.0, 0.0), (1.0, -1.0)):
-        with pytest.raises(ReproError, match=r"--shares 1.*: give 2 positive numbers, one a network"):
+    for shares in ((1.0,), (1.0, 2.0, 3.0), (1.0, 0.0), (1.0, -1.0), (1.0, np.nan)):
+        with pytest.raises(ReproError, match=r"--shares 1.*: give 2 positive numbers, one for each network"):
             fused.fuse(both, shares)
     with pytest.raises(ReproError, match=r"has the classes kick, hug, but run .* has hug, kick"):
         fused.fuse([both[0], dataclasses.replace(both[1], classes=CLASSES[::-1])])
@@ -465,6 +465,12 @@ def test_a_public_checkpoint_is_tested_without_training(home, capsys):
     np.testing.assert_array_equal(metrics.rounded(np.log([found[clip] for clip in record.clips])), record.scores)
     trained = weights.load(record.id).model.state_dict()
     assert all(torch.equal(value, trained[name]) for name, value in network.state_dict().items())
+    # another file of the same name is another result
+    torch.save(as_tsm_publishes(models.build("tsm", num_classes=2, **planned(root).model.arguments)), home / "tsm.pth")
+    with pytest.raises(
+        ReproError, match=rf"run {record.id} .* was recorded from another file named tsm.pth than {home}"
+    ):
+        commands.evaluate("tsm", home / "tsm.pth", **given)
     # a file with another number of classes leaves the head untrained
     torch.save(as_tsm_publishes(models.build("tsm", num_classes=5, **planned(root).model.arguments)), home / "five.pth")
     with pytest.raises(

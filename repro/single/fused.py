@@ -1,5 +1,6 @@
 """Several trained networks as one: their probabilities averaged, as the tables average those of two streams."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,9 +36,9 @@ def fuse(networks: Sequence[Network], shares: Sequence[float] = ()) -> Fused:
     ReproError for networks of other classes, or whose runs were not tested on the same videos: the rule for none of these comes
     from the average of their test scores.
     """
-    if shares and (len(shares) != len(networks) or min(shares) <= 0):
+    if shares and (len(shares) != len(networks) or not all(0 < share < math.inf for share in shares)):
         raise ReproError(
-            f"--shares {' '.join(f'{s:g}' for s in shares)}: give {len(networks)} positive numbers, one a network"
+            f"--shares {' '.join(f'{s:g}' for s in shares)}: give {len(networks)} positive numbers, one for each network"
         )
     first, *others = networks
     shares = tuple(shares or (1.0,) * len(networks))
