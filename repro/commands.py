@@ -1,6 +1,5 @@
 """The commands of the command line. Each imports what it needs, so that help and errors are instant."""
 
-import itertools
 import json
 import time
 from pathlib import Path
@@ -25,16 +24,13 @@ def list_() -> None:
 
         python -m repro list
     """
-    from repro import notebooks, report
+    from repro import notebooks
 
-    runs = {name: report.behind(name) for name in notebooks.NOTEBOOKS}
-    everything = "reproduce --fresh"
-    costs = report.costs({**runs, everything: itertools.chain(*runs.values())})
+    costs = notebooks.costs()
     for name, notebook in notebooks.NOTEBOOKS.items():
         shows = ", ".join(table.__name__ for table in notebook.tables)
-        cost = f"{shows}; {costs[name]}" if shows else "no table of runs"
-        print(f"{name:26} {notebook.title}\n{'':26} {cost}")
-    print(f"{everything:26} {costs[everything]}")
+        print(f"{name:26} {notebook.title}\n{'':26} {f'{shows}; {costs[name]}' if shows else 'no table of runs'}")
+    print(f"{notebooks.EVERYTHING:26} {costs[notebooks.EVERYTHING]}")
 
 
 def run(notebook: tyro.conf.Positional[str], /, parameter: PairsOfText = ()) -> None:

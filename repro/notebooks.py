@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from repro.papers.table import Table
 from repro.parameters import NO_LITERAL, Parameters
 
 FOLDER = paths.ROOT / "notebooks"
+EVERYTHING = "reproduce --fresh"  # the line of the costs that is for all runs
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,21 @@ def path_of(name: str) -> Path:
     if stem not in NOTEBOOKS:
         raise unknown("notebook", stem, NOTEBOOKS)
     return FOLDER / f"{stem}.ipynb"
+
+
+def costs() -> dict[str, str]:
+    """What the runs behind each notebook cost, from the committed table that `repro.report.run_times` makes."""
+    file = paths.committed() / "small" / "synthetic" / "run_times.csv"
+    try:
+        lines = {line["notebook"]: line for line in csv.DictReader(file.read_text(encoding="utf-8").splitlines())}
+        return {name: _cost(lines[name]) for name in (*NOTEBOOKS, EVERYTHING)}
+    except (KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise ReproError(f"{file}: not a table that repro wrote ({error!r}); take it back from git") from None
+
+
+def _cost(line: dict[str, str]) -> str:
+    some = "" if line["recorded"] == line["runs"] else f"{line['recorded']} of them are recorded and took "
+    return f"{line['runs']} runs; {some}{line['minutes']} minutes of one processor core"
 
 
 def command(name: str, profile: str) -> str:

@@ -20,7 +20,7 @@ from repro.figures import style
 from repro.papers import time_order as time_order_plan
 from repro.papers.table import Table
 from repro.parameters import Parameters
-from repro.report import pictures
+from repro.report import pictures, run_times
 from repro.report.evidence import NO_TABLES
 
 # tables made by measuring, not from records of runs: the time of a machine, and where trained networks look
@@ -99,6 +99,7 @@ def _across(parameters: Parameters) -> Iterator[Result]:
         yield published.family2d(parameters)
         yield cost.exact_table()
         yield cost.claims_table()
+        yield run_times.table()
         style.save(published_figure.figure(published.imrs_numbers()), "imrs_table5", parameters, "sota_comparison")
 
 

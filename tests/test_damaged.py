@@ -51,13 +51,18 @@ def said(capsys, file) -> str:
 COUNTED = "error: 1 file could not be read, see above; all that does not need them is done"
 
 
-def test_list_names_it_and_lists_the_rest(clone, monkeypatch, capsys):
-    assert command(monkeypatch, "list") == COUNTED
-    out = said(capsys, clone)
-    costs = [line for line in out.splitlines() if line.strip().startswith(("table3;", "fusion_weights;"))]
-    assert " of them are recorded and took " in costs[0]
-    assert " of them are recorded" not in costs[1]
-    assert out.splitlines()[-1].startswith("reproduce --fresh")
+def test_list_needs_no_record_and_names_its_own_table(clone, monkeypatch, capsys):
+    kept = clone.parents[1] / "synthetic" / "run_times.csv"
+    kept.parent.mkdir()
+    shutil.copy(COMMITTED / "synthetic" / "run_times.csv", kept)
+    monkeypatch.setattr(sys, "argv", ["repro", "list"])
+    __main__.main()
+    assert capsys.readouterr().out.splitlines()[-1].startswith("reproduce --fresh")
+    for content in (b"other,columns\n1,2\n", b"\xff\xfe", kept.read_bytes()[:200]):
+        kept.write_bytes(content)
+        assert str(command(monkeypatch, "list")).startswith(f"error: {kept}: not a table that repro wrote")
+    kept.unlink()
+    assert str(kept) in str(command(monkeypatch, "list"))
 
 
 def test_rebuild_writes_all_tables_that_do_not_need_it(clone, monkeypatch, capsys, home):

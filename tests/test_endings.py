@@ -126,10 +126,10 @@ def test_without_output_a_command_still_ends_well():
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("seconds", [0.6, 1.2, 2.4])
-def test_a_command_is_stopped_at_any_stage_of_its_imports_and_its_work(number, seconds):
+def test_a_command_is_stopped_at_any_stage_of_its_imports_and_its_work(home, number, seconds):
     """From the first import on. Before it, Python itself starts."""
     with subprocess.Popen(
-        [sys.executable, "-X", "importtime", "-m", "repro", "list"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        [sys.executable, "-X", "importtime", "-m", "repro", "report"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
         text=True, cwd=paths.ROOT, preexec_fn=heed_interrupts,
     ) as process:  # fmt: skip
         for line in process.stderr:

@@ -526,41 +526,6 @@ def test_a_damaged_or_foreign_record_costs_itself_alone_and_is_named(results, ca
     assert f"{IDS[0]}.json.gz: no such record" in named(capsys)
 
 
-def everything_under(run: Run) -> list[Run]:
-    """A run, its start, its teacher, and theirs."""
-    under = [each for each in (run.start, run.teacher) if each is not None]
-    return [run, *(one for each in under for one in everything_under(each))]
-
-
-def cost(*names: str) -> str:
-    return report.costs({"": [run for name in names for run in report.behind(name)]})[""]
-
-
-def test_what_the_runs_of_a_notebook_cost(home, monkeypatch, capsys):
-    parameters = Parameters()
-    runs = [run for plan in notebooks.NOTEBOOKS["ablation_lambda"].tables for run in plan(parameters).runs()]
-    planned = {each.id for run in runs for each in everything_under(run)}
-    monkeypatch.setattr(paths, "committed", lambda: home / "committed")
-    assert cost("train") == "no runs"
-    assert cost("ablation_lambda") == (
-        f"{len(planned)} runs; 0 of them are recorded and took 0.0 minutes of one processor core"
-    )
-    teacher = next(run.teacher for run in runs if run.teacher is not None)
-    write_record(records.path_here(teacher.id), teacher, 60)
-    write_record(records.path_committed("small", runs[0].id), runs[0], 90)
-    assert cost("ablation_lambda") == (
-        f"{len(planned)} runs; 2 of them are recorded and took 2.5 minutes of one processor core"
-    )
-    several = ("ablation_lambda", "ablation_lambda", "train")  # a run that several of them show counts once
-    assert cost(*several) == cost("ablation_lambda")
-    assert cost("ablation_lambda", "streams").endswith("2.5 minutes of one processor core")
-    records.path_here(teacher.id).write_text("{}")
-    assert cost("ablation_lambda") == (
-        f"{len(planned)} runs; 1 of them are recorded and took 1.5 minutes of one processor core"
-    )
-    assert re.search(r"record\.json: not a record .*delete it", named(capsys))
-
-
 @pytest.fixture(scope="module")
 def committed(tmp_path_factory):
     """The page of the results that come with the project, and its verdicts, in a folder of its own."""
