@@ -16,7 +16,7 @@ from repro import paths
 from repro.checked import shown
 from repro.config import Run
 from repro.errors import ReproError, unknown
-from repro.papers import controls, convergence, doses, imrs, smnet, stddcn, stme, stmsa, time_order, tstam
+from repro.papers import controls, convergence, doses, imrs, overview, smnet, stddcn, stme, stmsa, time_order, tstam
 from repro.papers.table import Table
 from repro.parameters import NO_LITERAL, Parameters
 
@@ -63,6 +63,7 @@ NOTEBOOKS = {  # by file name, in reading order
         "STDDCN: dense connections between two streams, and distillation from their fusion", (stddcn.ablation,)
     ),
     "temporal_order": Notebook("Which networks know the direction of time?", (time_order.table,)),
+    "overview": Notebook("Every system on one data set", (overview.table,)),
     "controls": Notebook("Controls: what the design finds where the answer is known", (controls.table,)),
     "convergence": Notebook("Are the networks trained, and on how many videos?", (controls.curve, convergence.table)),
     "doses": Notebook("What makes the embedded videos hard?", (doses.bias, doses.distractors, doses.pan, doses.action)),

@@ -36,6 +36,7 @@ TABLES = {
     "stmsa": "stmsa_ablation",
     "stddcn": "stddcn_ablation",
     "temporal_order": "temporal_order",
+    "overview": "overview",
     "controls": "controls",
     "convergence": "controls_videos",
     "doses": "doses_bias",

@@ -9,6 +9,8 @@ import pytest
 from repro import notebooks
 from repro.config import PROFILES
 from repro.errors import Unavailable
+from repro.papers import overview
+from repro.papers.table import with_needs
 from repro.parameters import Parameters
 
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "cv2", "matplotlib", "papermill", "numba", "lightning_fabric")
@@ -19,6 +21,8 @@ PLAN = """
 import json, os, sys, time
 from repro import notebooks
 from repro.errors import Unavailable
+from repro.papers import overview
+from repro.papers.table import with_needs
 from repro.parameters import Parameters
 
 def refuse(name, *rest, **more):
@@ -111,7 +115,7 @@ def test_without_the_files_of_a_published_protocol_only_its_own_tables_are_unava
         for plan in notebook.tables
     }
     unavailable = {key: words for key, words in reasons.items() if words}
-    papers = {"imrs", "controls", "tstam", "smnet", "stme", "stmsa", "stddcn", "time_order"}
+    papers = {"imrs", "controls", "overview", "tstam", "smnet", "stme", "stmsa", "stddcn", "time_order"}
     lacking_files = {key: words for key, words in unavailable.items() if "pretrained_" in words}
     assert {(profile, name.partition(".")[0]) for profile, name in lacking_files} == {
         ("paper", name) for name in papers
@@ -120,3 +124,26 @@ def test_without_the_files_of_a_published_protocol_only_its_own_tables_are_unava
         (profile, name) for profile in ("gpu", "paper") for name in OF_SMALL_NETWORKS
     }
     assert not list(home.iterdir())
+
+
+def test_the_overview_shows_runs_of_the_other_tables():
+    """So on the embedded videos it costs nothing."""
+    parameters = Parameters()
+    others = {
+        run.id
+        for n in notebooks.NOTEBOOKS.values()
+        for plan in n.tables
+        if plan is not overview.table
+        for run in with_needs(plan(parameters).runs())
+    }
+    assert {run.id for run in with_needs(overview.table(parameters).runs())} <= others
+
+
+def test_the_overview_of_a_folder_leaves_each_group_out_once():
+    asked = {"dataset": "folder", "data_root": "clips", "group": "^(?P<group>[a-z]+)_", "folds": "all", "splits": "1,2"}
+    table = overview.table(Parameters(**asked, seeds="0"))
+    assert [row.label for row in table.rows] == list(overview.ROWS)
+    assert {(run.data.folds, run.data.split, run.data.source) for run in table.runs()} == {
+        ("all", 1, "clips"), ("all", 2, "clips")
+    }  # fmt: skip
+    assert {len(row.systems) for row in table.rows} == {2}

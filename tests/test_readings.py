@@ -91,6 +91,8 @@ PRESUMED = {
     ("temporal_order", "All others are far to the right"): {
         ("temporal_order", name): YES for name in ("TSM", "SMNet", "STME", "STMSA", "STDDCN", "T-STAM, flow stream")
     },
+    ("overview", "make up for all of it"): {("overview_claims", "TSM is better than TSN, ResNet-50"): YES},
+    ("overview", "come part of the way without it"): {("overview_claims", "IMRS is better than RGB"): YES},
     ("controls", "the distance of their diamonds is chance"): {("controls", "RGB, other seeds"): OPEN},
     ("controls", "the table finds them"): {("controls", "RGB, other seeds, two points planted"): YES},
     ("controls", "its student is ahead"): {
