@@ -9,6 +9,7 @@ import pytest
 from repro import notebooks
 from repro.config import PROFILES
 from repro.errors import Unavailable
+from repro.papers import imrs, tstam
 from repro.parameters import Parameters
 
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "cv2", "matplotlib", "papermill", "numba", "lightning_fabric")
@@ -120,3 +121,12 @@ def test_without_the_files_of_a_published_protocol_only_its_own_tables_are_unava
         (profile, name) for profile in ("gpu", "paper") for name in OF_SMALL_NETWORKS
     }
     assert not list(home.iterdir())
+
+
+def test_every_mean_over_splits_of_t_stam_is_weighted():
+    parameters = Parameters(splits=(1, 2, 3))
+    plans = (
+        tstam.segments, tstam.attention_heads, tstam.fusion_weights, tstam.channel_attention, tstam.systems,
+    )  # fmt: skip
+    assert all(row.weighted for plan in plans for row in plan(parameters).rows)
+    assert not any(row.weighted for row in imrs.streams(parameters).rows)  # its paper: the average of three splits
