@@ -9,7 +9,8 @@ text states: gains where it gives them, else which row is better. How we read it
 - "Averaging over these 10 samples" must mean 25 frames x 10 crops: all frames of a crop pass through the attention at
   once, and the probabilities of the crops are averaged.
 - TSN's dropout (0.8 and 0.7), its bound on the gradient (40 and 20) and its partial BatchNorm are kept, since the
-  paper builds on TSN. Its larger learning rates for biases and for the first layer are not: the paper does not say so.
+  paper builds on TSN. So are, in profile paper, its larger learning rates for biases and for the motion stream's first
+  layer, and its weight decay, which spares biases and BatchNorm.
 - The stream of Fig. 7 is not named: the appearance stream, as in Fig. 6. TSN with and without SE is compared with both
   streams fused 1 : 3 and 6 segments, "using identical experimental parameters".
 - Profile paper: the best epoch is chosen on a tenth of the training videos, held out by group. The other profiles test
@@ -73,7 +74,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "data": {**TSN, "size": 224, "stack": 5, "crops": "ten", "test_frames": 25},
         "model": {},
         "attention": {},
-        "optimisation": {"batch": 32, "lr": 0.001, "schedule": "steps", "partial_batchnorm": True},
+        "optimisation": {"batch": 32, "lr": 0.001, "schedule": "steps", "partial_batchnorm": True, "rates": "tsn"},
     },
 }  # fmt: skip
 PAPER_STREAMS = {  # section 4.2; dropout, scales and bounds as TSN
