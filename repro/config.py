@@ -186,6 +186,7 @@ class Optimisation:
     steps: tuple[Count, ...] = ()  # schedule "steps": epochs where the rate drops tenfold
     partial_batchnorm: bool = False  # TSN: all BatchNorm layers but the first keep their statistics
     init_file: Place = field(default="", metadata=PLACE)  # path of that checkpoint
+    rates: Literal["one", "tsn", "tsm"] = field(default="one", metadata=LATER)  # of groups: `tools.groups.multiples`
 
     def __post_init__(self):
         require(

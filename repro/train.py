@@ -22,6 +22,7 @@ from repro.config import Optimisation, Run
 from repro.data.clips import ClipDataset, batches
 from repro.errors import ReproError
 from repro.models.tools import files
+from repro.models.tools.groups import multiples
 from repro.models.tools.inference import channels_last
 
 PARTS = ("model", "optimiser", "schedule")  # of a `Training`, by the names of its attributes
@@ -79,13 +80,16 @@ def fit(
 
 
 def sgd(model: nn.Module, opt: Optimisation) -> SGD:
-    """The optimiser of all parameters that are not frozen."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return SGD(parameters, lr=opt.lr, momentum=opt.momentum, dampening=opt.dampening, weight_decay=opt.weight_decay)
+    """The optimiser of all parameters that are not frozen. Its first group has the rate `opt.lr`."""
+    groups = [
+        {"params": parameters, "lr": rate * opt.lr, "weight_decay": decay * opt.weight_decay}
+        for (rate, decay), parameters in multiples(model, opt.rates).items()
+    ]
+    return SGD(groups, lr=opt.lr, momentum=opt.momentum, dampening=opt.dampening)
 
 
 def scheduler(optimiser: SGD, opt: Optimisation, steps: int) -> lr_scheduler.LRScheduler:
-    """The learning rate over time; `steps` is the number of updates per epoch.
+    """The learning rate of each group over time; `steps` is the number of updates per epoch.
 
     "onecycle" changes after every step: from lr / 25 up to lr during the first 30 % of all steps, then down to
     lr / 250,000.
@@ -94,7 +98,8 @@ def scheduler(optimiser: SGD, opt: Optimisation, steps: int) -> lr_scheduler.LRS
     ten-thousandth below the best so far.
     """
     if opt.schedule == "onecycle":
-        return lr_scheduler.OneCycleLR(optimiser, opt.lr, total_steps=steps * opt.epochs)
+        rates = [group["lr"] for group in optimiser.param_groups]
+        return lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps * opt.epochs)
     if opt.schedule == "steps":
         return lr_scheduler.MultiStepLR(optimiser, list(opt.steps))
     return lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=opt.patience)

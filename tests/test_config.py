@@ -47,6 +47,7 @@ def changed(config, field: dataclasses.Field):
         "profile": "small", "precision": "mixed", "smallest_scale": 0.75, "norm": "l2", "on": "logits",
         "direction": "teacher||student", "reduction": "mean", "val_fraction": 0.25, "momentum": 0.5, "dampening": 0.5,
         "code": "x", "name": "tsm", "arguments": {"width": 8}, "trained": ("fc",), "source": "x", "group": "x", "flow": "dis",
+        "rates": "tsm",
     }.get(field.name)  # fmt: skip
     if other is None:
         other = not value if isinstance(value, bool) else value + 1
@@ -135,6 +136,8 @@ def test_ids_from_before_folds_could_be_asked_for_stay():
 def test_a_field_added_later_counts_where_it_is_not_its_default():
     assert not {"folds", "test_groups", "parts"} & content(FOLDER).keys()
     assert "code" not in content(SMALL)
+    assert "rates" not in content(Optimisation())
+    assert content(Optimisation(rates="tsm"))["rates"] == "tsm"
     changes = {"folds": ("all", 2, 4), "test_groups": (("a",), ("a", "b"))}
     others = [dataclasses.replace(FOLDER, **{name: value}) for name, values in changes.items() for value in values]
     assert len({a_run(data=data).id for data in (FOLDER, *others)}) == 6

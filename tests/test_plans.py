@@ -9,7 +9,7 @@ import pytest
 from repro import notebooks
 from repro.config import PROFILES
 from repro.errors import Unavailable
-from repro.papers import overview
+from repro.papers import imrs, overview, tstam
 from repro.papers.table import with_needs
 from repro.parameters import Parameters
 
@@ -147,3 +147,12 @@ def test_the_overview_of_a_folder_leaves_each_group_out_once():
         ("all", 1, "clips"), ("all", 2, "clips")
     }  # fmt: skip
     assert {len(row.systems) for row in table.rows} == {2}
+
+
+def test_every_mean_over_splits_of_t_stam_is_weighted():
+    parameters = Parameters(splits=(1, 2, 3))
+    plans = (
+        tstam.segments, tstam.attention_heads, tstam.fusion_weights, tstam.channel_attention, tstam.systems,
+    )  # fmt: skip
+    assert all(row.weighted for plan in plans for row in plan(parameters).rows)
+    assert not any(row.weighted for row in imrs.streams(parameters).rows)  # its paper: the average of three splits

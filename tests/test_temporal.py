@@ -8,12 +8,14 @@ import torch
 from torch import nn
 
 from repro.errors import ReproError
+from repro.models.layers.frames import fold_time
 from repro.models.layers.gates import MotionGate, SpatialAttention, SpatioTemporalGate, channel_mean, excite
 from repro.models.layers.shift import ChannelwiseTemporal, Shift
 from repro.models.layers.temporal import Excitation, FeatureEnhancement, MultiScale, SelfAttention, SMNetModule
 from repro.models.smnet import PlainSMNetModule
 from repro.models.stme import PlainEnhancement, PlainExcitation
 from repro.models.stmsa import PlainMultiScale, PlainSelfAttention
+from repro.models.tools.cost import multiply_adds
 
 B, T, C, H, W = 2, 5, 16, 3, 4
 
@@ -266,3 +268,17 @@ def test_impossible_modules_are_one_error():
         MotionGate(16, 5)
     with pytest.raises(ReproError, match="groups is 3, but must be a divisor of its 16"):
         MultiScale(16, 1, 3)
+
+
+def test_a_channelwise_temporal_convolution_costs_what_the_library_counts():
+    class Ours(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.temporal = ChannelwiseTemporal(16, dilation=2)
+
+        def forward(self, x):
+            return self.temporal(fold_time(x, 16), x.shape[2])
+
+    shape = (2, 16, 4, 6, 5)  # B, C, T, H, W
+    theirs = nn.Conv3d(16, 16, (3, 1, 1), padding=(2, 0, 0), dilation=(2, 1, 1), groups=16, bias=False)
+    assert multiply_adds(Ours(), shape) == multiply_adds(theirs, shape) == 3 * 2 * 16 * 4 * 6 * 5

@@ -228,7 +228,11 @@ class Killed(Exception):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"schedule": "onecycle"}, {"schedule": "steps", "steps": (2, 4)}, {"patience": 1, "select": "best"}],
+    [
+        {"schedule": "onecycle"},
+        {"schedule": "steps", "steps": (2, 4), "rates": "tsm"},
+        {"patience": 1, "select": "best"},
+    ],
     ids=str,
 )
 def test_a_killed_fit_resumes_and_ends_with_the_same_bits(checkpoint, changes):

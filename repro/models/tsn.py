@@ -5,7 +5,7 @@ it with and without squeeze-and-excitation, and a row of IMRS's Table 5. Referen
 
 Known differences:
 - One default for dropout, the RGB stream's 0.8; the flow stream (0.7 there) sets it.
-- Learning rates do not depend on the layer, and which BatchNorm trains is not decided here but by
+- Which rate a layer has and which BatchNorm trains are not decided here but by `repro.models.tools.groups.multiples` and
   `repro.models.tools.freeze.freeze_batchnorm_except_first`.
 """
 
