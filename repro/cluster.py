@@ -62,7 +62,7 @@ class _Fit(distributed.WorkerPlugin):
             )
         os.environ.update(self.folders)
         if worker.nanny and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, or the nanny, which end this process
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends this process
 
 
 class Cluster:
@@ -171,8 +171,9 @@ def started(kind: str, workers: int = 0, hosts: Sequence[str] = ()) -> Iterator[
     """
     if kind == "local":
         own = distributed.LocalCluster(  # what its parts warn of while they end says nothing
-            n_workers=workers or joblib.cpu_count(), threads_per_worker=1, silence_logs=logging.ERROR, **NO_LIMIT
-        )
+            n_workers=workers or joblib.cpu_count(), threads_per_worker=1, silence_logs=logging.ERROR,
+            dashboard_address="127.0.0.1:0", **NO_LIMIT,
+        )  # fmt: skip
     elif kind == "ssh":
         if not hosts:
             raise ReproError("a cluster of kind 'ssh' needs the names of its machines: --hosts NAME NAME ...")

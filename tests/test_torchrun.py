@@ -210,7 +210,20 @@ class Colour(torch.nn.Module):
         return Output(self.fc(seen), seen)
 """
 SETS = ("optimisation.epochs=30", "optimisation.micro_batch=4", "optimisation.batch=16")
-WORDS = ("-m", "repro", "train", "tsn", "--dataset", "synthetic", "--model", "plain:Colour", "--profile", "smoke")
+WORDS = (
+    "-m",
+    "repro",
+    "train",
+    "tsn",
+    "--dataset",
+    "synthetic",
+    "--model",
+    "plain:Colour",
+    "--profile",
+    "smoke",
+    "--jobs",
+    "1",
+)
 OPTIONS = [text for each in SETS for text in ("--set", each)]
 
 
@@ -232,7 +245,7 @@ class Commands:
         process = self.start(*TWO, runs="two")
         until(lambda: process.poll() is not None or (log.exists() and f"epoch {epoch}," in log.read_text()))
         stop(process)
-        out, said = process.communicate(timeout=100)
+        out, said = process.communicate(timeout=200)
         assert process.returncode != 0, said
         assert not command.orphans(self.home)
         assert not out
@@ -240,7 +253,7 @@ class Commands:
         return said
 
 
-def until(what, seconds: float = 200) -> None:
+def until(what, seconds: float = 500) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end
@@ -254,13 +267,13 @@ def test_a_run_of_two_processes_stopped_and_killed_ends_as_that_of_one(tmp_path,
     run = plan.plan("tsn", Parameters(profile="smoke", seeds=0), "", None, "plain:Colour", SETS)
     commands, one, two = Commands(tmp_path), tmp_path / "one" / run.id, tmp_path / "two" / run.id
     log = two / "log.txt"
-    out, said = (alone := commands.start(sys.executable, runs="one")).communicate(timeout=200)
+    out, said = (alone := commands.start(sys.executable, runs="one")).communicate(timeout=500)
     assert alone.returncode == 0, said
     said = commands.stopped(log, 2, lambda process: os.killpg(process.pid, signal.SIGINT))  # Ctrl-C
     assert said.count("stopped; nothing finished is lost") == 1
     commands.stopped(log, 6, lambda process: os.kill(the_second(process), signal.SIGKILL))
     commands.stopped(log, 10, lambda process: process.kill())  # torchrun itself: its processes follow
-    out, said = (last := commands.start(*TWO, runs="two")).communicate(timeout=200)
+    out, said = (last := commands.start(*TWO, runs="two")).communicate(timeout=500)
     assert last.returncode == 0, said
     assert out.count(f"run {run.id}: ") == said.count("1 runs to make, 1 at a time on cpu, each by 2 processes") == 1
     assert said.count("2 processes share each batch of 16 clips, 8 each in micro-batches of 4\n") == 1
