@@ -232,6 +232,7 @@ class Commands:
 
     def __init__(self, home: Path):
         self.home, self.environment = home, command.environment(home) | {"PYTHONPATH": str(paths.ROOT)}
+        self.run = plan.plan("tsn", Parameters(profile="smoke", seeds=0), "", None, "plain:Colour", SETS)
 
     def start(self, *launcher: str, runs: str) -> subprocess.Popen:
         return subprocess.Popen(
@@ -240,9 +241,16 @@ class Commands:
             process_group=0,
         )  # fmt: skip
 
-    def stopped(self, log: Path, epoch: int, stop: Callable[[subprocess.Popen], None]) -> str:
-        """What two processes print that are stopped after an epoch, before torchrun says at length that they ended."""
-        process = self.start(*TWO, runs="two")
+    def whole(self, *launcher: str, runs: str) -> tuple[str, str]:
+        """What a command prints that is left in peace."""
+        process = self.start(*launcher, runs=runs)
+        out, said = process.communicate(timeout=500)
+        assert process.returncode == 0, said
+        return out, said
+
+    def stopped(self, runs: str, epoch: int, stop: Callable[[subprocess.Popen], None]) -> str:
+        """What two processes print that are stopped after an epoch, and torchrun about it."""
+        process, log = self.start(*TWO, runs=runs), self.log(runs)
         until(lambda: process.poll() is not None or (log.exists() and f"epoch {epoch}," in log.read_text()))
         stop(process)
         out, said = process.communicate(timeout=200)
@@ -251,6 +259,18 @@ class Commands:
         assert not out
         assert not log.with_name("record.json").exists()
         return said
+
+    def log(self, runs: str) -> Path:
+        return self.home / runs / self.run.id / "log.txt"
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory):
+    home = tmp_path_factory.mktemp("torchrun")
+    (home / "plain.py").write_text(PLAIN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        yield Commands(home)
 
 
 def until(what, seconds: float = 500) -> None:
@@ -261,23 +281,15 @@ def until(what, seconds: float = 500) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_of_two_processes_stopped_and_killed_ends_as_that_of_one(tmp_path, monkeypatch):
-    (tmp_path / "plain.py").write_text(PLAIN)
-    monkeypatch.chdir(tmp_path)
-    run = plan.plan("tsn", Parameters(profile="smoke", seeds=0), "", None, "plain:Colour", SETS)
-    commands, one, two = Commands(tmp_path), tmp_path / "one" / run.id, tmp_path / "two" / run.id
-    log = two / "log.txt"
-    out, said = (alone := commands.start(sys.executable, runs="one")).communicate(timeout=500)
-    assert alone.returncode == 0, said
-    said = commands.stopped(log, 2, lambda process: os.killpg(process.pid, signal.SIGINT))  # Ctrl-C
-    assert said.count("stopped; nothing finished is lost") == 1
-    commands.stopped(log, 6, lambda process: os.kill(the_second(process), signal.SIGKILL))
-    commands.stopped(log, 10, lambda process: process.kill())  # torchrun itself: its processes follow
-    out, said = (last := commands.start(*TWO, runs="two")).communicate(timeout=500)
-    assert last.returncode == 0, said
+def test_a_run_of_two_processes_of_which_one_is_killed_ends_as_that_of_one(commands):
+    run = commands.run
+    commands.whole(sys.executable, runs="one")
+    commands.stopped("two", 6, lambda process: os.kill(the_second(process), signal.SIGKILL))
+    out, said = commands.whole(*TWO, runs="two")
     assert out.count(f"run {run.id}: ") == said.count("1 runs to make, 1 at a time on cpu, each by 2 processes") == 1
     assert said.count("2 processes share each batch of 16 clips, 8 each in micro-batches of 4\n") == 1
-    assert log.read_text().count("goes on after epoch") == 3
+    assert commands.log("two").read_text().count("goes on after epoch") == 1
+    one, two = (commands.log(runs).parent for runs in ("one", "two"))
     expected, record = (records.read(folder / "record.json") for folder in (one, two))
     assert record.provenance["machine"]["device"] == "cpu x2"
     assert record.config["optimisation"]["micro_batch"] == 4
@@ -285,6 +297,14 @@ def test_a_run_of_two_processes_stopped_and_killed_ends_as_that_of_one(tmp_path,
         assert ours == pytest.approx(theirs, rel=1e-4)
     np.testing.assert_allclose(record.scores.astype(float), expected.scores.astype(float), atol=0.01)
     torch.testing.assert_close(*(files.read(folder / "weights.pt")["state_dict"] for folder in (two, one)))
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_ctrl_c_and_with_torchrun_and_go_on(commands):
+    said = commands.stopped("stopped", 2, lambda process: os.killpg(process.pid, signal.SIGINT))
+    assert said.count("stopped; nothing finished is lost") == 1
+    commands.stopped("stopped", 4, lambda process: process.kill())
+    assert commands.log("stopped").read_text().count("goes on after epoch") == 1
 
 
 def the_second(torchrun: subprocess.Popen) -> int:
