@@ -22,13 +22,14 @@ import distributed
 import joblib
 from distributed.scheduler import KilledWorker
 
-from repro import machine, paths
+from repro import machine, paths, progress
 from repro.errors import ReproError
 
 INTERRUPT = signal.getsignal(signal.SIGINT)
 from dask_jobqueue import SLURMCluster  # noqa: E402  which also reads its section of Dask's configuration
 
 signal.signal(signal.SIGINT, INTERRUPT)  # dask_jobqueue makes Ctrl-C end its process with exit code 0
+logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # of a lost scheduler, this module tells itself
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 WINDOW = 1000  # items handed out at once
@@ -134,6 +135,7 @@ class Cluster:
                 return
             finished = sorted(i for i in pending if futures[i].done())
             if self.client.status != "running" or any(futures[i].cancelled() for i in finished):
+                progress.say(f"the scheduler at {self.address} is lost; another one has {PATIENCE} s to answer there")
                 self._connect(PATIENCE)
                 return
             for i in finished:

@@ -18,7 +18,7 @@ ROOMS = {
     "progress": "",
     "damaged": "errors",
     "machine": "paths",
-    "cluster": "errors paths machine",  # dask.distributed is optional: imported by name where it is asked for
+    "cluster": "errors paths progress machine",  # dask.distributed is optional: imported by name where it is asked for
     "elsewhere": "errors launched cluster",
     "packed": "paths",
     "checked": "errors",
