@@ -6,8 +6,11 @@ they were made.
 """
 
 import itertools
+import logging
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,16 +20,22 @@ from typing import Any, TypeVar
 import dask
 import distributed
 import joblib
-from dask_jobqueue import SLURMCluster  # which also reads its section of Dask's configuration
 from distributed.scheduler import KilledWorker
 
-from repro import machine, paths
+from repro import machine, paths, progress
 from repro.errors import ReproError
+
+INTERRUPT = signal.getsignal(signal.SIGINT)
+from dask_jobqueue import SLURMCluster  # noqa: E402  which also reads its section of Dask's configuration
+
+signal.signal(signal.SIGINT, INTERRUPT)  # dask_jobqueue makes Ctrl-C end its process with exit code 0
+logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # of a lost scheduler, this module tells itself
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 WINDOW = 1000  # items handed out at once
 FIRST, PATIENCE = 30, 300  # seconds to wait for a scheduler, and for one that is lost
 POLL = 0.05  # seconds
+NO_LIMIT = {"memory_limit": 0}  # Dask's would pause a worker for the memory of a network; what Dask keeps here is small
 FOLDERS = {"REPRO_DATA": paths.data, "REPRO_OUT": paths.out, "REPRO_RUNS": paths.runs}
 
 
@@ -53,6 +62,8 @@ class _Fit(distributed.WorkerPlugin):
                 f"worker {worker.address} has commit {commit} of this project, not {self.commit}: install the same everywhere"
             )
         os.environ.update(self.folders)
+        if worker.nanny and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends this process
 
 
 class Cluster:
@@ -124,6 +135,7 @@ class Cluster:
                 return
             finished = sorted(i for i in pending if futures[i].done())
             if self.client.status != "running" or any(futures[i].cancelled() for i in finished):
+                progress.say(f"the scheduler at {self.address} is lost; another one has {PATIENCE} s to answer there")
                 self._connect(PATIENCE)
                 return
             for i in finished:
@@ -160,11 +172,14 @@ def started(kind: str, workers: int = 0, hosts: Sequence[str] = ()) -> Iterator[
     of Dask's configuration describes them. Raises ReproError where hosts or that section are missing.
     """
     if kind == "local":
-        own = distributed.LocalCluster(n_workers=workers or joblib.cpu_count(), threads_per_worker=1)
+        own = distributed.LocalCluster(  # what its parts warn of while they end says nothing
+            n_workers=workers or joblib.cpu_count(), threads_per_worker=1, silence_logs=logging.ERROR,
+            dashboard_address="127.0.0.1:0", **NO_LIMIT,
+        )  # fmt: skip
     elif kind == "ssh":
         if not hosts:
             raise ReproError("a cluster of kind 'ssh' needs the names of its machines: --hosts NAME NAME ...")
-        options = {"nthreads": 1, "n_workers": workers or 1}
+        options = {"nthreads": 1, "n_workers": workers or 1, **NO_LIMIT}
         own = distributed.SSHCluster([hosts[0], *hosts], worker_options=options, remote_python=sys.executable)
     else:
         cores = dask.config.get("jobqueue.slurm.cores", None)

@@ -172,7 +172,7 @@ class Optimisation:
     """SGD, as in every paper here."""
 
     epochs: CountOrZero = 80  # 0: the public checkpoint of `init` is tested as it is
-    batch: Count = 32
+    batch: Count = 32  # clips of one update, of all processes together: the rate `lr` is for this number
     lr: Positive = 0.1
     momentum: Fraction = 0.9
     dampening: Fraction = 0.0  # MARS's code has 0.9; the paper does not mention it
@@ -187,6 +187,8 @@ class Optimisation:
     partial_batchnorm: bool = False  # TSN: all BatchNorm layers but the first keep their statistics
     init_file: Place = field(default="", metadata=PLACE)  # path of that checkpoint
     rates: Literal["one", "tsn", "tsm"] = field(default="one", metadata=LATER)  # of groups: `tools.groups.multiples`
+    # clips that pass the network, and its BatchNorm, together; 0: the batch. Fewer take less memory
+    micro_batch: CountOrZero = field(default=0, metadata=LATER)
 
     def __post_init__(self):
         require(
@@ -196,6 +198,8 @@ class Optimisation:
             "at least 1 without a checkpoint in init",
         )
         require(bool(self.init) or not self.init_file, "Optimisation.init_file", self.init_file, "empty without init")
+        whole = not self.micro_batch or self.batch % self.micro_batch == 0
+        require(whole, "Optimisation.micro_batch", self.micro_batch, f"0 or a divisor of the batch, {self.batch}")
         stepped = (self.schedule == "steps") == bool(self.steps) and list(self.steps) == sorted(set(self.steps))
         require(stepped, "Optimisation.steps", self.steps, "growing epochs with schedule 'steps', else empty")
 

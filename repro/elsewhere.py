@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from repro import launched
 from repro.errors import ReproError
 
 if TYPE_CHECKING:  # an optional dependency
@@ -26,6 +27,10 @@ class Elsewhere:
             raise ReproError(f"--scheduler {self.scheduler} runs already, so --cluster {self.cluster} is one too many")
         if (self.workers or self.hosts) and not self.cluster:
             raise ReproError("--workers and --hosts describe a cluster to start: give --cluster local, ssh or slurm")
+        if (self.scheduler or self.cluster) and launched.processes() > 1:
+            raise ReproError(
+                "torchrun shares each run among processes, a cluster hands out whole runs: use one of the two"
+            )
         if self.workers < 0:
             raise ReproError(f"--workers {self.workers}: give a number from 1, or leave it out")
 

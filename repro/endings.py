@@ -2,6 +2,8 @@
 
 A signal raises KeyboardInterrupt, so that everything which is open is closed. Libraries may lose that exception, or turn it
 into another: what was asked is remembered here, and done at the latest after `PATIENCE` seconds.
+
+Of the processes that torchrun started, the first speaks for all. Another one speaks only of an error that is its own.
 """
 
 import atexit
@@ -10,17 +12,21 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
+from repro import launched
 from repro.errors import ReproError
 
 STOPPED = "stopped; nothing finished is lost: the same command goes on from here"
 PATIENCE = 10  # seconds
+FIRST = 30  # seconds that other processes give the first one, which may have the same error: torchrun then ends them
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _codes: list[int] = []  # of the exit, once the command was stopped; the first counts
 _said: list[str] = []
+_kept: list[int] = []  # stderr of a process that is silent
 
 
 @contextlib.contextmanager
@@ -32,6 +38,10 @@ def in_one_line() -> Iterator[None]:
     atexit.register(_leave_last)  # first to be registered, so last to be called
     sys.excepthook = _except
     _on_signals(_ask)
+    if launched.processes() > 1:
+        launched.end_with(os.getppid())
+    if launched.rank():
+        _fall_silent()
     try:
         try:
             yield
@@ -50,6 +60,12 @@ def in_one_line() -> Iterator[None]:
         _fail(f"error: not enough memory ({str(error) or 'no size given'}); use fewer --jobs or smaller data")
     finally:
         _on_signals(_leave)
+
+
+def _fall_silent() -> None:
+    """For a process that does as the first one does: nothing is printed, until `_let_the_first_speak`."""
+    _kept.append(os.dup(2))
+    _to_nowhere()
 
 
 def _on_signals(handler: Any) -> None:
@@ -85,13 +101,21 @@ def _except(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     if _codes:
         _say(STOPPED)
     else:
+        _let_the_first_speak()
         sys.__excepthook__(kind, error, trace)
 
 
 def _fail(line: str) -> NoReturn:
     if _codes:  # an error that comes of the stop
         raise KeyboardInterrupt
-    sys.exit(line)
+    _let_the_first_speak()
+    sys.exit(f"process {launched.rank()}: {line}" if launched.rank() else line)
+
+
+def _let_the_first_speak() -> None:
+    for stderr in _kept:
+        time.sleep(FIRST)
+        os.dup2(stderr, 2)
 
 
 def _say(line: str) -> None:
@@ -102,6 +126,10 @@ def _say(line: str) -> None:
     with contextlib.suppress(OSError, RuntimeError):  # nobody reads; a signal within a `print`
         os.write(2, f"\n{line}\n".encode() if line else b"")
         _flush()
+    _to_nowhere()
+
+
+def _to_nowhere() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for each in (1, 2):
         os.dup2(nowhere, each)

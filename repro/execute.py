@@ -1,7 +1,6 @@
 """From a list of runs to their records: recorded runs are read, the others are made, teachers first, cores shared."""
 
 import functools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ import cv2
 import joblib
 from joblib.externals.loky import get_reusable_executor
 
-from repro import models, networks, processes, records
+from repro import launched, models, networks, processes, records
 from repro.config import Data, Run
 from repro.data import catalog
 from repro.data.clips import prepared, recipe_of
@@ -54,6 +53,8 @@ def execute(
         else:
             count = workers(todo, jobs, accelerator)
             said = f"{len(todo)} runs to make, {count} at a time on {accelerator}"
+            if launched.processes() > 1:
+                said += f", each by {launched.processes()} processes"
             follow(said, todo, _here(todo, attempt, count, failed), failed)
     if failed:
         raise ReproError(f"{len(failed)} runs failed, the others are recorded: " + "; ".join(failed.values()))
@@ -131,9 +132,8 @@ def _same_clips(run: Run, record: Record, found: catalog.Catalog) -> None:
 
 def workers(runs: Sequence[Run], jobs: int, accelerator: str) -> int:
     """Processes that make runs at the same time."""
-    shared = int(os.environ.get("WORLD_SIZE", "1")) > 1
     one_at_a_time = accelerator != "cpu" or any(run.profile in ("gpu", "paper") for run in runs)
-    if shared or (jobs == -1 and one_at_a_time):
+    if launched.processes() > 1 or (jobs == -1 and one_at_a_time):
         return 1
     return joblib.cpu_count() if jobs == -1 else jobs
 
@@ -164,16 +164,24 @@ def _on(
 
 
 def _attempt(run: Run, *errors: str | None, accelerator: str, log: str) -> str | None:
-    """Makes a run; returns what went wrong, or nothing. errors: those of the runs it needs; with any, it is not made."""
+    """Makes a run; returns what went wrong, or nothing. errors: those of the runs it needs; with any, it is not made.
+
+    Under torchrun what went wrong is a ReproError: the other processes wait within this run, so none may go on to the next.
+    """
     if any(error != "" for error in errors):
         return None
     try:
         make(run, accelerator, log)
         return ""
     except ReproError as error:
-        return f"failed: {error}"
+        said = str(error)
     except (RuntimeError, OSError, MemoryError, cv2.error) as error:  # no memory, a full disk: not the other runs' end
-        return f"failed: run {run.id}: {one_line(error)}"
+        said = f"run {run.id}: {one_line(error)}"
+    if launched.processes() > 1:
+        raise ReproError(
+            f"{said} (after an error in one process all end; the same command goes on from the last epoch)"
+        )
+    return f"failed: {said}"
 
 
 def _levels_of(todo: Sequence[Run]) -> list[list[Run]]:

@@ -6,27 +6,30 @@ releases the lock when its process dies.
 
 import contextlib
 import functools
+import logging
 import os
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 from lightning_fabric.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import nn
 
-from repro import evaluate, machine, networks, paths, records, train
+from repro import evaluate, launched, machine, microbatches, networks, paths, records, train
 from repro.config import Run, content
 from repro.data import catalog
 from repro.data.catalog import Catalog
 from repro.data.clips import ClipDataset
-from repro.errors import ReproError
+from repro.errors import ReproError, require
 from repro.models.tools import checkpoints, inference
 from repro.records import Record
 
 SMALL = ("smoke", "small")  # profiles of small networks
+WAIT = 10  # seconds for the lock of a run under torchrun: those of a command that was killed end in one
 
 
 def is_made(run: Run) -> bool:
@@ -46,7 +49,7 @@ def make(run: Run, accelerator: str = "cpu", log: str = "") -> Record:
     log: "csv" or "tensorboard" also writes the history, epoch by epoch, into a folder of the run; see `loggers`.
     """
     with _only_one(paths.runs() / run.id):
-        if is_made(run):
+        if fabric_of(run, accelerator).broadcast(is_made(run)):  # as the first process sees it, which has the lock
             return records.get(run)
         for needed in run.needs:
             if not networks.are_here([needed]):
@@ -60,7 +63,7 @@ def _made(run: Run, accelerator: str, log: str) -> Record:
     provenance, started_from = machine.environment(f"{accelerator} x{fabric.world_size}"), networks.start_hash(run)
     clips = catalog.of(run.data)
     model = networks.build(run, clips.classes)
-    workers = 0 if accelerator == "cpu" else min(8, os.cpu_count() or 1)
+    workers = 0 if accelerator == "cpu" else min(8, max((os.cpu_count() or 1) // launched.processes_here(), 1))
     history = _train(run, fabric, model, clips, workers)
     testing = ClipDataset(clips, "test", run.data, (run.data.modality,))
     scores = test(run, fabric, model, testing, workers)
@@ -100,9 +103,12 @@ def loggers(run: Run, log: str) -> list[Logger]:
 
 def fabric_of(run: Run, accelerator: str, log: str = "") -> Fabric:
     """Device, processes, precision and logger of a run on this machine."""
-    world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    world, local = launched.processes(), launched.processes_here()
+    devices = {"cuda": torch.cuda.device_count(), "mps": 1}.get(accelerator, local)
+    require(local <= devices, "--nproc-per-node", local, f"at most {devices}, the devices of kind {accelerator} here")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # each process would introduce itself
     # one thread for a small network: as fast as two, and the result does not depend on how many runs go at once
-    torch.set_num_threads(1 if run.profile in SMALL else max(1, (os.cpu_count() or 1) // world))
+    torch.set_num_threads(1 if run.profile in SMALL else max(1, (os.cpu_count() or 1) // local))
     torch.backends.cudnn.benchmark = True
     bf16 = run.precision == "mixed" and inference.bf16_supported(accelerator)
     fabric = Fabric(
@@ -139,7 +145,7 @@ def _append(file: Path, line: str) -> None:
 def test(run: Run, fabric: Fabric, model: nn.Module, testing: ClipDataset, workers: int) -> evaluate.Scores:
     """The scores of the test part, with as many frames at once as in training."""
     frames = run.data.test_frames or run.data.frames
-    batch = max(run.optimisation.batch * run.data.frames // frames, 1)
+    batch = max(microbatches.at_once(run.optimisation, fabric.world_size) * run.data.frames // frames, 1)
     ready = inference.for_inference(model, bf16=False)
     return evaluate.predict(ready, testing, fabric, batch, workers)
 
@@ -148,8 +154,16 @@ def _checkpoint(run: Run) -> Path:
     return paths.runs() / run.id / "checkpoint.pt"
 
 
-def _only_one(folder: Path) -> contextlib.AbstractContextManager:
-    """Holds the lock of a run's folder; under torchrun the first process holds it for all."""
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Holds the lock of a run's folder, once it is free; under torchrun the first process holds it for all, or gives up."""
     folder.mkdir(parents=True, exist_ok=True)
-    first = int(os.environ.get("RANK", "0")) == 0
-    return FileLock(folder / "lock") if first else contextlib.nullcontext()
+    if launched.rank():
+        yield
+        return
+    try:
+        held = FileLock(folder / "lock", timeout=WAIT if launched.processes() > 1 else -1).acquire()
+    except Timeout:
+        raise ReproError(f"run {folder.name} is in work: wait for the other command, or end it") from None
+    with held:
+        yield

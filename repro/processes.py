@@ -1,21 +1,24 @@
 """Work shared among processes. A process that dies costs the item it had, and none outlives the one that started it."""
 
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from typing import TypeVar
 
 import joblib
 
+from repro import launched
+
 DIED = "its process died, by a crash of a library or for want of memory"  # of an item without a result
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 def count(jobs: int, items: int) -> int:
-    """Processes for `items` pieces of work: `jobs`, or one per core for -1, but no more than there is work."""
-    return max(min(joblib.cpu_count() if jobs == -1 else jobs, items), 1)
+    """Processes for `items` pieces of work: `jobs`, or one per core for -1, but no more than there is work.
+
+    Processes that torchrun started share the cores.
+    """
+    return max(min(joblib.cpu_count() // launched.processes_here() if jobs == -1 else jobs, items), 1)
 
 
 def each(
@@ -54,21 +57,10 @@ def _parallel(
 ) -> Iterator[tuple[int, Result]]:
     run = joblib.Parallel(
         jobs, return_as="generator_unordered", pre_dispatch=jobs * ahead, batch_size=1,
-        initializer=_end_with, initargs=(os.getpid(),),
+        initializer=launched.end_with, initargs=(os.getpid(),),
     )  # fmt: skip
     return run(joblib.delayed(_numbered)(do, i, item) for i, item in items)
 
 
 def _numbered(do: Callable[[Item], Result], i: int, item: Item) -> tuple[int, Result]:
     return i, do(item)
-
-
-def _end_with(parent: int) -> None:
-    """Ends this process within a second of its parent's death, whatever it does: a parent that is killed cannot tell it."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -1,7 +1,6 @@
 """Everything at once: the runs that have no record yet, then the notebooks side by side, then the page."""
 
 import functools
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import joblib
 from tqdm import tqdm
 
-from repro import execute, notebooks, paths, processes, report
+from repro import execute, launched, notebooks, paths, processes, report
 from repro.elsewhere import Elsewhere
 from repro.errors import ReproError
 
@@ -29,7 +28,7 @@ def reproduce(profile: str, only: tuple[str, ...], jobs: int, fresh: bool, elsew
             names.remove(name)
     with elsewhere.connected() as cluster:
         execute.execute(wanted, jobs, fresh=fresh, cluster=cluster)
-    if int(os.environ.get("RANK", "0")) == 0:  # under torchrun the first process alone goes on to the notebooks
+    if launched.rank() == 0:  # under torchrun the first process alone goes on to the notebooks
         workers = joblib.cpu_count() if jobs == -1 else jobs
         failed += execute_all(names, {**given, "jobs": 1}, paths.data() / "executed" / profile, workers)
     page = report.write(profile)

@@ -2,6 +2,8 @@
 
 After every epoch the whole state goes to one checkpoint, and every random choice depends on (seed, epoch) alone. A run
 that is killed at any moment goes on after its last whole epoch and, on the CPU, ends with the same bits.
+
+A batch may be shared by processes, and pass in micro-batches: `microbatches`.
 """
 
 import copy
@@ -17,7 +19,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import SGD, lr_scheduler
 
-from repro import evaluate, losses
+from repro import evaluate, losses, microbatches
 from repro.config import Optimisation, Run
 from repro.data.clips import ClipDataset, batches
 from repro.errors import ReproError
@@ -53,9 +55,11 @@ def fit(
     there are `val_loss` and `val_top1` after the epoch. With `select="best"` the model ends with the weights of the epoch
     that had the lowest `val_loss`.
 
-    Raises ReproError for a loss or a gradient that is not finite, naming run, epoch and step.
+    Raises ReproError for a loss or a gradient that is not finite, naming run, epoch and step; and for a batch that the
+    processes cannot share.
     """
     opt = run.optimisation
+    microbatches.share(run, fabric, model, len(training))
     state = Training(run, fabric, model, teacher, steps=max(len(training) // opt.batch, 1))
     with fabric.rank_zero_first():  # which alone finds a damaged checkpoint
         if checkpoint.exists():
@@ -177,14 +181,15 @@ class Training:
     def epoch(self, clips: ClipDataset, epoch: int, workers: int) -> dict[str, float]:
         """One pass over the training clips: `lr` after it, and means over all steps and processes."""
         run, fabric = self.run, self.fabric
-        torch.manual_seed(run.seed * 100_003 + epoch)  # for dropout; the data draw from (seed, epoch) themselves
+        # for dropout, in each process its own; the data draw from (seed, epoch) themselves
+        torch.manual_seed(run.seed * 100_003 + epoch + (fabric.global_rank << 48))
         self.network.train()
         sums: dict[str, Tensor] = {}
         loader = batches(clips, run.optimisation.batch, epoch, workers, fabric.global_rank, fabric.world_size)
         for count, batch in enumerate(loader, start=1):
             where = f"run {run.id} stopped in epoch {epoch + 1}, step {count}"
-            for name, value in self.step(fabric.to_device(batch), where).items():
-                sums[name] = sums.get(name, 0.0) + value.detach()
+            for name, value in self.step(batch, where).items():
+                sums[name] = sums.get(name, 0.0) + value
         if fabric.world_size > 1:  # each process kept its own BatchNorm statistics; the first one's are what is saved
             for buffer in self.model.buffers():
                 torch.distributed.broadcast(buffer, 0)
@@ -192,17 +197,21 @@ class Training:
         return {"lr": self.optimiser.param_groups[0]["lr"]} | {name: float(value) for name, value in means.items()}
 
     def step(self, batch: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
-        """One update of the weights. Returns the objective's scalars and the fraction of correctly classified clips."""
+        """One update of the weights, by the mean gradient of the batch. Returns what `backward` does, as means over the batch.
+
+        batch: this process's share, on the CPU.
+        """
         opt, fabric = self.run.optimisation, self.fabric
-        output = self.network(batch[self.run.data.modality])
-        objective = losses.OBJECTIVES[self.run.objective.kind]
-        terms = objective(self.run.objective, output, batch["label"], self._target(batch))
+        self.fabric_optimiser.zero_grad()
+        terms: dict[str, Tensor] = {}
+        for part, weight, last in microbatches.parts(batch, opt.micro_batch):
+            with fabric.no_backward_sync(self.network, enabled=not last):
+                found = self.backward(fabric.to_device(part), weight)
+            terms = {name: terms.get(name, 0.0) + weight * value for name, value in found.items()}
         if fabric.all_reduce(torch.isfinite(terms["loss"]).float(), reduce_op="mean") != 1:
-            values = ", ".join(f"{name} {float(value.detach()):g}" for name, value in terms.items())
+            values = ", ".join(f"{name} {float(value):g}" for name, value in terms.items() if name != "clip_top1")
             remedy = f"lower the learning rate ({opt.lr:g}) or the weights of the objective"
             raise ReproError(f"{where}: the loss is not finite ({values}); {remedy}")
-        self.fabric_optimiser.zero_grad()
-        fabric.backward(terms["loss"])
         if limit := opt.clip_gradient:
             norm = fabric.clip_gradients(self.network, self.fabric_optimiser, max_norm=limit, error_if_nonfinite=False)
             if not torch.isfinite(norm):
@@ -211,7 +220,19 @@ class Training:
         self.fabric_optimiser.step()
         if opt.schedule == "onecycle":
             self.schedule.step()
-        return {**terms, "clip_top1": (output.logits.argmax(1) == batch["label"]).float().mean()}
+        return terms
+
+    def backward(self, batch: Mapping[str, Tensor], weight: float) -> dict[str, Tensor]:
+        """Adds `weight` times the gradient of a micro-batch to that of the step.
+
+        Returns the objective's scalars and the fraction of correctly classified clips, without a gradient.
+        """
+        run = self.run
+        output = self.network(batch[run.data.modality])
+        terms = losses.OBJECTIVES[run.objective.kind](run.objective, output, batch["label"], self._target(batch))
+        self.fabric.backward(terms["loss"] * weight)
+        top1 = (output.logits.argmax(1) == batch["label"]).float().mean()
+        return {name: value.detach() for name, value in {**terms, "clip_top1": top1}.items()}
 
     def _target(self, batch: Mapping[str, Tensor]) -> Any:
         """The teacher's output, in float32 and without a gradient; None for a run without a teacher."""
@@ -224,7 +245,8 @@ class Training:
     def validate(self, clips: ClipDataset, epoch: int, workers: int) -> dict[str, float]:
         """The scores of the validation part. They move the plateau schedule and decide which epoch is the best."""
         opt = self.run.optimisation
-        scores = evaluate.predict(self.model, clips, self.fabric, opt.batch, workers=workers)
+        batch = microbatches.at_once(opt, self.fabric.world_size)
+        scores = evaluate.predict(self.model, clips, self.fabric, batch, workers=workers)
         line = {"val_loss": scores.loss(), "val_top1": scores.video_top1()}
         if not math.isfinite(line["val_loss"]):
             raise ReproError(f"run {self.run.id} stopped after epoch {epoch + 1}: the validation loss is not finite")

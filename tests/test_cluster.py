@@ -1,22 +1,20 @@
 """Work on a cluster: real schedulers and workers, killed, late, restarted, unfit."""
 
-import contextlib
 import dataclasses
 import math
 import os
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
 
 import pytest
 
-pytest.importorskip("dask_jobqueue", reason="needs the extra repro[cluster]")
+pytest.importorskip("distributed", reason="needs the extra repro[cluster]")
 
 import dask
 import distributed
+from drills.workers import Machines
 
 from repro import execute, paths, records
 from repro.cluster import Cluster, started
@@ -39,7 +37,7 @@ def here(home, monkeypatch):
     """A scheduler and one worker in this process, whose folders the worker sets, until the test ends."""
     monkeypatch.setenv("REPRO_RUNS", str(paths.runs()))
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", protocol="tcp"
     ) as local:
         yield local
 
@@ -68,7 +66,7 @@ def test_more_items_than_are_handed_out_at_once(here, monkeypatch):
 def test_a_worker_that_cannot_share_the_work_is_refused(home):
     with (
         distributed.LocalCluster(
-            1, threads_per_worker=2, processes=False, dashboard_address=None, protocol="tcp"
+            1, threads_per_worker=2, processes=False, dashboard_address=":0", protocol="tcp"
         ) as local,
         pytest.raises(ReproError, match=r"worker tcp://.* has 2 threads; start it with --nthreads 1"),
     ):
@@ -126,6 +124,11 @@ def test_workers_that_slurm_starts(home, monkeypatch):
     assert len(jobs.read_text().split()) == 1  # one job of two workers
 
 
+def test_ctrl_c_is_not_that_of_dask_jobqueue():
+    """Which ends its process in silence, with exit code 0."""
+    assert getattr(signal.getsignal(signal.SIGINT), "__module__", "") != "dask_jobqueue.runner"
+
+
 def test_ssh_needs_names_of_machines():
     with pytest.raises(ReproError, match="needs the names of its machines: --hosts"), started("ssh"):
         pass
@@ -157,38 +160,6 @@ def test_without_the_extra_its_installation_is_the_remedy(monkeypatch):
         Elsewhere("tcp://a:1").connected(),
     ):
         pass
-
-
-class Machines:
-    """A scheduler and its workers, each a process of its own."""
-
-    def __init__(self, log):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.address, self.log, self.started = f"tcp://127.0.0.1:{self.port}", open(log, "w"), []  # noqa: SIM115
-
-    def start(self, *arguments) -> subprocess.Popen:
-        command = [sys.executable, "-m", "dask", *arguments]
-        environment = {**os.environ, "PYTHONPATH": str(paths.ROOT)}
-        process = subprocess.Popen(
-            command, stdout=self.log, stderr=self.log, cwd=paths.ROOT, env=environment, start_new_session=True
-        )
-        self.started.append(process)
-        return process
-
-    def scheduler(self) -> subprocess.Popen:
-        return self.start("scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
-
-    def worker(self) -> subprocess.Popen:
-        return self.start("worker", self.address, "--nthreads", "1", "--no-dashboard", "--no-nanny")
-
-    def stop(self) -> None:
-        for process in self.started:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        self.log.close()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import random
 import time
 
 import pytest
-from drills import disks, files, outcome, signals
+from drills import disks, files, outcome, signals, workers
 from drills.outcome import Outcome, Tally
 
 from repro.errors import ReproError
@@ -64,6 +64,18 @@ def test_a_short_drill_breaks_nothing(tmp_path):
     signals.side_by_side(tally, tmp_path / "together")
     assert not tally.failed, tally
     assert sum(tally.counts["packed clip, prepare"].values()) > 0
+
+
+@pytest.mark.slow
+def test_the_work_of_a_killed_worker_is_done_by_another(tmp_path):
+    pytest.importorskip("distributed", reason="needs the extra repro[cluster]")
+    tally = Tally()
+    workers.killed_workers(tally, random.Random(0), tmp_path, items=8, kills=1)
+    assert not tally.failed, tally
+    assert {drill: count[Outcome.HEALED] for drill, count in tally.counts.items() if "of" in drill} == {
+        "clips of killed workers": 8,
+        "runs of killed workers": 8,
+    }
 
 
 @pytest.mark.slow

@@ -35,8 +35,9 @@ def parameters(shared, monkeypatch):
     return Parameters(profile="smoke", jobs=1, seeds=(0,))
 
 
-def with_epochs(run, epochs, seed):
-    opt = dataclasses.replace(run.optimisation, epochs=epochs, select="best", schedule="plateau")
+def with_epochs(run, epochs, seed, micro_batch=0):
+    given = {"epochs": epochs, "select": "best", "schedule": "plateau", "micro_batch": micro_batch}
+    opt = dataclasses.replace(run.optimisation, **given)
     return dataclasses.replace(run, optimisation=opt, seed=seed)
 
 
@@ -77,8 +78,9 @@ from repro import make
 from repro.papers import imrs
 from repro.parameters import Parameters
 run = imrs.single(Parameters(profile="smoke", jobs=1, seeds=(0,)), 1, 0)
-opt = dataclasses.replace(run.optimisation, epochs=int(sys.argv[1]), select="best", schedule="plateau")
-run = dataclasses.replace(run, optimisation=opt, seed=int(sys.argv[2]))
+epochs, seed, micro_batch = map(int, sys.argv[1:])
+given = {"epochs": epochs, "select": "best", "schedule": "plateau", "micro_batch": micro_batch}
+run = dataclasses.replace(run, optimisation=dataclasses.replace(run.optimisation, **given), seed=seed)
 print(run.id, flush=True)
 make.make(run)
 """
@@ -100,7 +102,7 @@ def test_a_run_killed_in_mid_training_resumes_and_ends_bit_for_bit_the_same(para
     kept = {k: v.clone() for k, v in networks.trained(run).state_dict().items()}
     for file in (paths.runs() / run.id).iterdir():
         file.unlink()
-    process = start(shared, 12, 1)
+    process = start(shared, 12, 1, 0)
     log = paths.runs() / run.id / "log.txt"
     deadline = time.time() + 120
     while time.time() < deadline and not (log.exists() and "epoch 4," in log.read_text()):
@@ -118,7 +120,7 @@ def test_a_run_killed_in_mid_training_resumes_and_ends_bit_for_bit_the_same(para
 @pytest.mark.slow
 def test_two_processes_that_want_the_same_run_make_it_once(parameters, shared):
     run = with_epochs(imrs.single(parameters, 1, 0), 2, seed=2)
-    both = [start(shared, 2, 2) for _ in range(2)]
+    both = [start(shared, 2, 2, 0) for _ in range(2)]
     for process in both:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
@@ -128,12 +130,12 @@ def test_two_processes_that_want_the_same_run_make_it_once(parameters, shared):
 
 @pytest.mark.slow
 def test_two_gloo_processes_share_one_run(parameters, shared):
-    run = with_epochs(imrs.single(parameters, 1, 0), 1, seed=3)
+    run = with_epochs(imrs.single(parameters, 1, 0), 1, seed=3, micro_batch=4)
     launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
     damaged = paths.runs() / run.id / "checkpoint.pt"  # the first process alone sets it aside, and both start again
     damaged.parent.mkdir(parents=True)
     damaged.touch()
-    process = start(shared, 1, 3, launcher=launcher)
+    process = start(shared, 1, 3, 4, launcher=launcher)
     _, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
     assert errors.count(f"{run.id}: starts again, and its checkpoint is set aside") == 1

@@ -13,12 +13,13 @@ from repro import paths
 ROOMS = {
     "errors": "",
     "paths": "errors",
-    "processes": "",
+    "launched": "",
+    "processes": "launched",
     "progress": "",
     "damaged": "errors",
     "machine": "paths",
-    "cluster": "errors paths machine",  # dask.distributed is optional: imported by name where it is asked for
-    "elsewhere": "errors cluster",
+    "cluster": "errors paths progress machine",  # dask.distributed is optional: imported by name where it is asked for
+    "elsewhere": "errors launched cluster",
     "packed": "paths",
     "checked": "errors",
     "config": "errors checked",
@@ -31,11 +32,12 @@ ROOMS = {
     "data": "errors paths processes cluster progress checked config",
     "evaluate": "errors metrics data",
     "losses": "errors config models",
-    "train": "errors config models data evaluate losses",
+    "microbatches": "errors config models",
+    "train": "errors config models data evaluate losses microbatches",
     "networks": "errors paths config parameters records models",
-    "make": "errors paths machine config records models data evaluate train networks",
+    "make": "errors paths launched machine config records models data evaluate microbatches train networks",
     "follow": "processes progress config make",
-    "execute": "errors processes cluster config records models data networks make follow",
+    "execute": "errors launched processes cluster config records models data networks make follow",
     "evidence": "errors paths progress damaged machine checked config parameters papers metrics records models data networks",
     "maps": "errors paths progress damaged machine packed checked config parameters records data networks evidence",
     "figures": "errors paths parameters papers records data evidence maps",
@@ -44,7 +46,7 @@ ROOMS = {
     "report": "errors paths damaged config parameters papers records models evidence notebooks again",
     "rebuild": "errors paths damaged parameters papers records evidence figures notebooks report",
     "rerun": "errors paths config records networks execute again",
-    "reproduce": "errors paths processes elsewhere execute notebooks report",
+    "reproduce": "errors paths launched processes elsewhere execute notebooks report",
     "verify": "errors parameters papers records rebuild rerun",
     "doctor": "paths machine config records models",
     "overrides": "errors config parameters",
@@ -52,7 +54,7 @@ ROOMS = {
         "errors paths progress cluster elsewhere packed config parameters papers metrics records models data networks make "
         "execute overrides"
     ),
-    "endings": "errors",
+    "endings": "errors launched",
     "pages": "errors paths notebooks report endings",
     "commands": (
         "errors damaged paths elsewhere parameters papers records models data notebooks again report rebuild rerun reproduce "

@@ -162,8 +162,8 @@ def batches(
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Batches of one pass, shuffled by (seed, epoch) in training and in order otherwise.
 
-    A training epoch drops the incomplete last batch, unless it is the only one. With several processes each gets every
-    `world`-th batch element, and `size` is that of the whole batch.
+    A training epoch drops the incomplete last batch, unless it is the only one. With several processes `size` is that of the
+    whole batch, and process `rank` of `world` gets the clips of its place in it.
     """
     dataset.epoch = epoch
     order = np.arange(len(dataset))
@@ -171,8 +171,6 @@ def batches(
         order = np.random.default_rng((dataset.seed, epoch)).permutation(len(dataset))
         if len(order) > size:
             order = order[: len(order) // size * size]
-    groups = [order[i : i + size][rank::world].tolist() for i in range(0, len(order), size)]
-    if dataset.random and not all(groups):
-        raise ReproError(f"a batch of {len(order[:size])} clips cannot be shared by {world} processes")
-    groups = [group for group in groups if group]
+    shares = [np.array_split(order[i : i + size], world)[rank].tolist() for i in range(0, len(order), size)]
+    groups = [share for share in shares if share]
     return iter(torch.utils.data.DataLoader(dataset, batch_sampler=groups, num_workers=workers, collate_fn=collate))

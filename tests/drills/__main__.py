@@ -1,7 +1,8 @@
 """Tries to break the project, and counts what came of it: python tests/drills [--minutes 30] [--seed 0].
 
-A third of the time goes to damaged files, the rest to full disks, signals, processes side by side, and stops of `reproduce`,
-whose last round goes to its end. Exit code 1 where anything ended in a wrong value, a traceback, a hang, or lost work.
+A third of the time goes to damaged files, the rest to full disks, signals, processes side by side, workers of a cluster that
+are killed, and stops of `reproduce`, whose last round goes to its end. Exit code 1 where anything ended in a wrong value, a
+traceback, a hang, or lost work.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[0] = str(TESTS)  # this package and the toy networks of the tests
 
-from drills import disks, files, signals, stops  # noqa: E402
+from drills import disks, files, signals, stops, workers  # noqa: E402
 from drills.outcome import Tally  # noqa: E402
 
 
@@ -31,6 +32,7 @@ def main() -> int:
         disks.full_disks(tally, Path(home) / "disks")
         signals.stop_commands(tally, rng, Path(home) / "signals", attempts=10)
         signals.side_by_side(tally, Path(home) / "together")
+        workers.killed_workers(tally, rng, Path(home) / "workers")
         print(tally, flush=True)
         stops.stop_reproduce(tally, rng, Path(home) / "stops", until=end)
     print(tally)

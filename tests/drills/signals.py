@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM at random moments of every command, a pipe that closes, and two processes at the same work."""
 
+import itertools
 import random
 import shutil
 import signal
@@ -80,7 +81,7 @@ def _people(folder: Path, clips: int) -> Path:
     if folder.exists():
         return folder
     drawn = videos.write(folder.with_name("drawn"), tiny.EDITION)
-    for i, movie in enumerate(sorted(drawn.rglob("*.avi"))[:clips]):
+    for i, movie in enumerate(itertools.islice(itertools.cycle(sorted(drawn.rglob("*.avi"))), clips)):
         target = folder / ("one", "two")[i % 2] / f"person{i}_{i}.avi"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(movie, target)

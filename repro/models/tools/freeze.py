@@ -8,6 +8,7 @@ from repro.errors import unknown
 from repro.models.layers.excitation import ChannelExcitation, SqueezeExcitation
 
 NORMS = nn.BatchNorm2d | nn.BatchNorm3d
+FROZEN = "statistics_are_frozen"  # attribute of a BatchNorm
 
 
 def freeze_except(model: nn.Module, trained: Sequence[str]) -> None:
@@ -33,7 +34,7 @@ def freeze_except(model: nn.Module, trained: Sequence[str]) -> None:
         part.requires_grad_(False)
         for module in part.modules():
             if isinstance(module, NORMS):
-                module.register_forward_pre_hook(_stay_in_eval)
+                _freeze_statistics(module)
             if isinstance(module, ChannelExcitation | SqueezeExcitation):
                 module.requires_grad_(True)
 
@@ -49,7 +50,17 @@ def freeze_batchnorm_except_first(model: nn.Module) -> None:
     norms = [module for module in backbone.modules() if isinstance(module, NORMS)]
     for norm in norms[1:]:
         norm.requires_grad_(False)
-        norm.register_forward_pre_hook(_stay_in_eval)
+        _freeze_statistics(norm)
+
+
+def learns_statistics(module: nn.Module) -> bool:
+    """Whether a module is a BatchNorm that normalises training clips by their own statistics."""
+    return isinstance(module, nn.BatchNorm1d | NORMS) and not getattr(module, FROZEN, False)
+
+
+def _freeze_statistics(norm: nn.Module) -> None:
+    setattr(norm, FROZEN, True)
+    norm.register_forward_pre_hook(_stay_in_eval)
 
 
 def _stay_in_eval(norm: nn.Module, _: tuple) -> None:
