@@ -198,12 +198,13 @@ def test_the_folder_is_removed_at_the_end_and_named_where_a_phase_fails(home, mo
 
     def fail(*given):
         (folder / "runs").mkdir(parents=True, exist_ok=True)
-        raise ReproError("no memory")
+        raise error
 
     monkeypatch.setattr(rehearse, "_through_all", fail)
-    with pytest.raises(ReproError, match="no memory"):
-        commands.rehearse("tsm", device="cpu")
-    assert f"not finished; what the rehearsal has written is in {folder}" in capsys.readouterr().out
+    for error in (ReproError("no memory"), OSError("its own words")):
+        with pytest.raises(type(error), match=f"^{error}$"):
+            commands.rehearse("tsm", device="cpu")
+        assert f"not finished; what the rehearsal has written is in {folder}" in capsys.readouterr().out
     monkeypatch.setattr(rehearse, "_through_all", lambda *given: None)
     commands.rehearse("tsm", device="cpu")
     said = capsys.readouterr().out
@@ -241,9 +242,16 @@ def test_every_phase_in_miniature(system, home, kinetics, miniature, capsys, mon
     out, err = capsys.readouterr()
     assert "clips: 4 train, 2 val, 2 test, in place of 1,080 train, 120 val, 400 test" in out
     assert "Traceback" not in err
+    assert f"starts from {'scratch, as published' if system == 'imrs' else miniature}" in out
     table = out.split("a full run asks (arithmetic, not measured)\n")[1].splitlines()
     model, first = ("resnext3d", "flow") if system == "imrs" else ("tsn", "rgb")
-    names = ["read the lists", "load the weights of the start", "draw videos", "catalog", "prepare: decode, flow, pack"]
+    names = [
+        "read the lists",
+        "build networks, load their start",
+        "draw videos",
+        "catalog",
+        "prepare: decode, flow, pack",
+    ]
     for stream in (first, {"flow": "rgb", "rgb": "flow"}[first]):
         names += [f"train {model} on {stream}, killed after an epoch", f"go on with {model} on {stream}"]
         names += [f"test {model} on {stream}, record"]

@@ -90,7 +90,9 @@ def rehearse(system: str, parameters: Parameters, lists: Path, folder: Path, bat
     """
     accelerator = networks.resolve_device(parameters.device)
     lock = folder.with_suffix(".lock")
-    with paths.writing(lock), FileLock(lock), paths.moved(REPRO_DATA=folder, REPRO_RUNS=folder / "runs"):
+    with paths.writing(lock):
+        lock.touch()
+    with FileLock(lock), paths.moved(REPRO_DATA=folder, REPRO_RUNS=folder / "runs"):
         if folder.exists():
             print(f"goes on with the rehearsal in {folder}, which was not finished; what it has takes no time again")
         try:
@@ -122,7 +124,7 @@ def _through_all(system: str, parameters: Parameters, lists: Path, folder: Path,
         if file.parent == folder and not file.exists():
             standins.random_weights(run, file)
         networks.build(run, classes)  # weights that do not fit fail before anything is computed
-    phases.done("load the weights of the start", "the same, from the public files")
+    phases.done("build networks, load their start", "the same, with the public files")
     standins.write(dataset, lists, root, chosen, parameters.jobs)
     phases.done("draw videos", "nothing: its videos are real")
     found = catalog.of(published[0].data)
@@ -159,8 +161,8 @@ def _smaller(pairs: Sequence[tuple[Run, Run]], whole: Counter[str], chosen: Coun
         said = [f"{name} {few}, in place of {many}" for name, (many, few) in fields.items() if few != many]
         lines.append(f"{run.model.name} on {run.data.modality}: {'; '.join(said)}")
         file = Path(run.optimisation.init_file)
-        if run.optimisation.init:
-            lines.append(f"  starts from {RANDOM if file.parent == folder else file}")
+        start = file if run.optimisation.init else "scratch, as published"
+        lines.append(f"  starts from {RANDOM if file.parent == folder else start}")
     return [*lines, "all else is the published protocol: networks, sizes, frames, schedule, selection, views"]
 
 
@@ -176,7 +178,8 @@ def _trained(full: Run, run: Run, whole: Counter[str], parameters: Parameters, p
     execute.execute([run], weights=True, **parameters.execution)
     log = make.log_path(run)
     if "goes on after epoch" not in log.read_text():
-        raise ReproError(f"{log}: the training did not go on from its checkpoint; report this")
+        died = "the process of the first epoch died before there was one, perhaps for want of memory"
+        raise ReproError(f"{log}: the training did not go on from a checkpoint: {died}; give a smaller --batch")
     phases.done(f"go on with {what}", "", until=log.stat().st_mtime)  # training ends with the last line of its log
     views = "all windows" if data.views == "windows" else "ten crops" if data.crops == "ten" else "one crop"
     phases.done(
