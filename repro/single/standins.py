@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
-import torch
 
-from repro import models, paths, processes
+from repro import paths, processes
 from repro.config import Run
 from repro.data import catalog
 from repro.data.annotations.small import Clip
@@ -58,8 +57,9 @@ def write(dataset: str, lists: Path, root: Path, clips: Sequence[Clip], jobs: in
             if entry.name != videos:
                 (root / entry.name).unlink(missing_ok=True)
                 (root / entry.name).symlink_to(entry)
-    places = [root / clip.path.relative_to(lists) for clip in clips]
-    for (_, path), done in processes.each(_draw, list(enumerate(places)), processes.count(jobs, len(places))):
+    places = enumerate(root / clip.path.relative_to(lists) for clip in clips)
+    work = [(number, path) for number, path in places if not path.exists()]
+    for (_, path), done in processes.each(_draw, work, processes.count(jobs, len(work))):
         if not done:
             raise ReproError(f"{path}: {processes.DIED}; give fewer --jobs")
 
@@ -67,8 +67,6 @@ def write(dataset: str, lists: Path, root: Path, clips: Sequence[Clip], jobs: in
 def _draw(numbered: tuple[int, Path]) -> bool:
     """Draws a video as motion JPEG, or a folder of frames where the name has no ending."""
     number, path = numbered
-    if path.exists():
-        return True
     index, cls = divmod(number, len(CLASSES))
     frames, _ = drawing.clip(CLASSES[cls], DRAWN, index, "train", masked=False)
     if path.suffix:
@@ -91,6 +89,10 @@ def random_weights(run: Run, file: Path) -> None:
     3D ResNeXt-101: as Hara and MARS publish it, of Kinetics-400, for the run's own modality. BN-Inception and ResNet-50: of
     ImageNet, for RGB.
     """
+    import torch  # takes seconds, and the processes that draw do without
+
+    from repro import models
+
     torch.manual_seed(0)
     if run.model.name == "resnext3d":
         model = models.build("resnext3d", num_classes=KINETICS, in_channels=run.data.channels)
