@@ -305,7 +305,7 @@ def run_one() -> None:
     commands = {
         "list": list_, "run": run, "reproduce": reproduce, "rerun": rerun, "rebuild": rebuild, "folds": folds,
         "prepare": prepare, "models": models, "report": report, "doctor": doctor, "train": single.train,
-        "evaluate": single.evaluate, "predict": single.predict, "export": single.export,
+        "evaluate": single.evaluate, "rehearse": single.rehearse, "predict": single.predict, "export": single.export,
     }  # fmt: skip
     tyro.extras.subcommand_cli_from_dict(commands, prog="python -m repro", description=DESCRIPTION)
     damaged.require_none()

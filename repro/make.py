@@ -89,7 +89,7 @@ def _made(run: Run, accelerator: str, log: str) -> Record:
     if fabric.is_global_zero:
         checkpoints.save_weights(networks.weights_path(run), model, list(clips.classes), {"run": run.id})
         records.write(record, records.path_here(run.id))
-        _checkpoint(run).unlink(missing_ok=True)
+        checkpoint_path(run).unlink(missing_ok=True)
     fabric.barrier()
     return record
 
@@ -130,7 +130,7 @@ def _train(run: Run, fabric: Fabric, model: nn.Module, clips: Catalog, workers: 
     validation = ClipDataset(clips, "val", run.data, (run.data.modality,)) if run.data.val_fraction else None
     log = log_path(run) if fabric.is_global_zero else Path(os.devnull)
     say = functools.partial(_append, log)
-    return train.fit(run, fabric, model, teacher, training, validation, _checkpoint(run), workers, say)
+    return train.fit(run, fabric, model, teacher, training, validation, checkpoint_path(run), workers, say)
 
 
 def _append(file: Path, line: str) -> None:
@@ -150,7 +150,8 @@ def test(run: Run, fabric: Fabric, model: nn.Module, testing: ClipDataset, worke
     return evaluate.predict(ready, testing, fabric, batch, workers)
 
 
-def _checkpoint(run: Run) -> Path:
+def checkpoint_path(run: Run) -> Path:
+    """The file that a training goes on from; it is there from the first epoch to the last."""
     return paths.runs() / run.id / "checkpoint.pt"
 
 

@@ -40,10 +40,10 @@ def each(
                 yield left.pop(i), result
         except BrokenExecutor:
             for i in list(left)[: jobs * ahead]:  # handed out in order, so these were in work
-                yield left[i], _alone(do, left.pop(i))
+                yield left[i], alone(do, left.pop(i))
 
 
-def _alone(do: Callable[[Item], Result], item: Item) -> Result | None:
+def alone(do: Callable[[Item], Result], item: Item) -> Result | None:
     """`do(item)` in a process that does nothing else; None where it dies."""
     try:
         ((_, result),) = _parallel(do, [(0, item)], 2, 1)  # one of two: a single one would be this process

@@ -55,7 +55,7 @@ def test_what_is_missing_fails_and_has_a_remedy(home, monkeypatch, capsys, what)
 def test_the_help_of_every_command_has_examples():
     given = [commands.list_, commands.run, commands.reproduce, commands.rerun, commands.rebuild, commands.folds]
     given += [commands.prepare, commands.models, commands.report, commands.doctor]
-    given += [single.train, single.evaluate, single.predict, single.export]
+    given += [single.train, single.evaluate, single.rehearse, single.predict, single.export]
     for command in given:
         name = command.__name__.rstrip("_")
         assert f"For example:\n\n    python -m repro {name}" in inspect.getdoc(command), name

@@ -51,8 +51,8 @@ ROOMS = {
     "doctor": "paths machine config records models",
     "overrides": "errors config parameters",
     "single": (
-        "errors paths progress cluster elsewhere packed config parameters papers metrics records models data networks make "
-        "execute overrides"
+        "errors paths processes progress cluster elsewhere packed config parameters papers metrics records models data networks "
+        "make execute overrides"
     ),
     "endings": "errors launched",
     "pages": "errors paths notebooks report endings",

@@ -493,7 +493,8 @@ def test_of_a_student_the_network_alone_is_tested(tmp_path):
     ("command", "code"),
     [
         ("train tstm --root .", 1), ("train tsm --root . --set data.fram=3", 1), ("train tsm --root . --log cvs", 2),
-        ("train tsm", 1), ("train --help", 0), ("predict --help", 0), ("list", 0),
+        ("train tsm", 1), ("train --help", 0), ("rehearse tstm", 1), ("rehearse tsm --dataset folder", 1),
+        ("rehearse --help", 0), ("predict --help", 0), ("list", 0),
     ],
 )  # fmt: skip
 def test_help_and_slips_do_not_wait_for_torch(command, code):

@@ -182,7 +182,21 @@ def load(
         classes, clips = folder.read(root, group)
         clips = folder.leave_out(root, clips, split, folds, test_groups)
     else:
-        classes, clips = READERS[dataset](root, split)
+        classes, clips = listed_clips(dataset, root, split)
+    clips = sorted(clip for clip in clips if clip.part != "unused")
+    if not any(clip.part == "val" for clip in clips):
+        clips = carve(clips, val_fraction)
+    clips = few(clips, train_per_class)
+    return _catalog(dataset, split, classes, clips, root, allow_missing)
+
+
+@readable()
+def listed_clips(dataset: str, root: Path, split: int) -> tuple[list[str], list[Clip]]:
+    """The classes and clips of a data set's own lists below `root`, their numbers compared with the official ones.
+
+    No video is looked at. ReproError with file and line where there is one.
+    """
+    classes, clips = READERS[dataset](root, split)
     if dataset in OFFICIAL:
         count, official = Counter(clip.part for clip in clips), OFFICIAL[dataset][split]
         found = {**{key: count[key] for key in official}, "classes": len(classes)}
@@ -191,11 +205,7 @@ def load(
                 f"{dataset} split {split}: the lists below {root} give {found}, the official ones give {official}; fetch "
                 "the official annotation files again"
             )
-    clips = sorted(clip for clip in clips if clip.part != "unused")
-    if not any(clip.part == "val" for clip in clips):
-        clips = carve(clips, val_fraction)
-    clips = few(clips, train_per_class)
-    return _catalog(dataset, split, classes, clips, root, allow_missing)
+    return classes, clips
 
 
 @readable()

@@ -1,4 +1,4 @@
-"""The commands train, predict and export. Each imports what it needs, so that help and errors are instant."""
+"""The commands train, evaluate, rehearse, predict and export. Each imports what it needs, so that help and errors are instant."""
 
 import sys
 from pathlib import Path
@@ -120,6 +120,59 @@ def evaluate(
 
     record = work.train(run, given)
     print("\n".join([*work.sentences(run, record), f"tier: {given.tier}"]))
+
+
+def rehearse(
+    system: System,
+    /,
+    dataset: str = "hmdb51",
+    lists: Path | None = None,
+    pretrained_rgb: str = "",
+    pretrained_flow: str = "",
+    batch: int = 0,
+    jobs: int = -1,
+    device: str = "auto",
+) -> None:
+    """Go through all phases of a system's published protocol in minutes, on a few drawn videos with the official names.
+
+    Reads the lists, prepares, trains every stage with the full-size network, kills and resumes it, tests, fuses, and prints
+    the time and the memory of each phase. What is smaller than in a full run is said line by line. Any system goes with any
+    data set. All is written below data/rehearsals/ and removed at the end; nothing of it is a result.
+
+    For example:
+
+        python -m repro rehearse imrs --dataset hmdb51 --lists DIR
+        python -m repro rehearse tstam --dataset ucf101 --pretrained-rgb bn_inception.pth --pretrained-flow bn_inception.pth
+
+    Args:
+        system: as in `train`. Of tstam and tsn both streams.
+        dataset: ucf101, hmdb51, something_v1, something_v2, diving48 or kinetics400.
+        lists: the folder that has the official lists, laid out as docs/real-data.md says; else data/DATASET. Videos in it are
+            not looked at.
+        pretrained_rgb: the public file that training starts from; else one of its form with random values is made.
+        pretrained_flow: the same for a network of flow.
+        batch: clips at a time; 0: as published, which shows the memory that a GPU needs, but 2 on a processor.
+        jobs: processes at once that draw, decode and compute flow, -1 for one per core.
+        device: auto, cpu, cuda or mps.
+    """
+    from repro import paths
+    from repro.errors import require
+    from repro.single import plan
+
+    require(0 <= batch <= 1024, "--batch", batch, "from 1 to 1024, or 0")
+    folder = paths.data() / "rehearsals" / f"{system}-{dataset}"
+    given = plan.rehearsal(
+        system,
+        dataset,
+        folder,
+        jobs=jobs,
+        device=device,
+        pretrained_rgb=pretrained_rgb,
+        pretrained_flow=pretrained_flow,
+    )
+    from repro.single.rehearse import rehearse as work  # torch takes seconds; what is wrong above is known without it
+
+    work(system, given, paths.absolute(lists or paths.data() / dataset), folder, batch)
 
 
 def predict(

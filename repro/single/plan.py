@@ -4,14 +4,21 @@ import dataclasses
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from repro import overrides, paths
-from repro.config import CrossEntropy, Model, Optimisation, Run
-from repro.errors import ReproError, unknown
-from repro.papers import systems
+from repro.config import DATASETS, CrossEntropy, Model, Optimisation, Run
+from repro.errors import ReproError, Unavailable, unknown
+from repro.papers import systems, tstam
 from repro.parameters import Parameters
 
 LOGS = ("csv", "tensorboard")
+LISTED = tuple(name for name in DATASETS if name not in ("synthetic", "folder"))  # data sets with official lists
+FUSED = {
+    "tstam": tstam.SHARES,
+    "tsn": tstam.SHARES,
+}  # systems of two networks, RGB first, and the shares of their scores
+REHEARSED = 2  # epochs
 
 
 def plan(
@@ -58,6 +65,41 @@ def tested(run: Run, checkpoint: Path) -> Run:
         ),
         teacher=None, start=None,
     )  # fmt: skip
+
+
+def published(system: str, parameters: Parameters) -> list[Run]:
+    """The runs of a system's published protocol: one, or one for each of two streams. Those they need are in them."""
+    modalities = ("rgb", "flow") if system in FUSED else ("",)
+    return [systems.run_of(system, parameters, parameters.splits[0], parameters.seeds[0], each) for each in modalities]
+
+
+def rehearsal(system: str, dataset: str, folder: Path, **given: Any) -> Parameters:
+    """The parameters of a rehearsal in `folder`: profile paper, on a data set of which most files are missing.
+
+    Where the published protocol starts from public weights that are not given, they are files in `folder`, which
+    `standins.random_weights` writes. given: other fields. ReproError for an unknown system, and a data set without lists.
+    """
+    if dataset not in LISTED:
+        raise unknown("data set with official lists", dataset, LISTED)
+    found = Parameters("paper", dataset, str(folder / dataset), seeds=0, allow_missing=True, **given)
+    try:
+        published(system, found)
+        return found
+    except Unavailable:  # without public weights
+        rgb, flow = (
+            found.pretrained_rgb or folder / "random_rgb.pth",
+            found.pretrained_flow or folder / "random_flow.pth",
+        )
+        return dataclasses.replace(found, pretrained_rgb=str(rgb), pretrained_flow=str(flow))
+
+
+def rehearsed(run: Run, batch: int) -> Run:
+    """A run, and its teacher, of few epochs; the rate of the schedule "steps" drops once. batch: 0 leaves it as it is."""
+    opt = run.optimisation
+    few = dataclasses.replace(
+        opt, epochs=REHEARSED, batch=batch or opt.batch, steps=(REHEARSED - 1,) if opt.steps else ()
+    )
+    return dataclasses.replace(run, optimisation=few, teacher=run.teacher and rehearsed(run.teacher, batch))
 
 
 def check_log(log: str) -> None:
