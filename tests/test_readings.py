@@ -88,6 +88,10 @@ PRESUMED = {
         ("temporal_order", "TSN"): CHANCE,
         ("temporal_order", "T-STAM, RGB stream"): CHANCE,
     },
+    ("convergence", "*T-STAM* move to the left"): {
+        ("convergence_claims", f"{name}, twice the epochs is better than {name}"): NO
+        for name in ("3D ResNeXt-101", "3D ResNeXt-101 + SE", "T-STAM")
+    },
     ("temporal_order", "All others are far to the right"): {
         ("temporal_order", name): YES for name in ("TSM", "SMNet", "STME", "STMSA", "STDDCN", "T-STAM, flow stream")
     },

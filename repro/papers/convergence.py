@@ -1,4 +1,4 @@
-"""Convergence, ours: is each system trained to its end? Its recipe beside the same with twice the epochs.
+"""Convergence, ours: does more training change a system? Its recipe beside the same with twice the epochs.
 
 Both are tested on the development edition of the embedded videos, where the recipes were settled. No number of it enters a
 claim.
@@ -27,7 +27,7 @@ def table(parameters: Parameters) -> Table:
         rows += [_changed(row, name, 1), _changed(row, name + TWICE, 2)]
     return Table(
         "convergence", "", "Convergence: every system with its recipe and with twice the epochs, on development videos.",
-        "Ours: twice the epochs change no system by more than a point.",
+        "Ours: what each system gains or loses when it is trained for twice the epochs.",
         "3D ResNeXt-101", tuple(rows), ("", "", ""), "convergence",
         ladders=tuple((name, name + TWICE) for name in SYSTEMS),
     )  # fmt: skip
