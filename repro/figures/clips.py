@@ -11,7 +11,7 @@ from repro.figures.style import titled
 
 def frames_figure(rows: Mapping[str, np.ndarray], count: int = 6) -> Figure:
     """`count` evenly spaced frames of each row of (T, H, W, 3) uint8."""
-    figure = titled(1.25 * count, 1.1 * len(rows) + 0.3)
+    figure = titled(1.0 * count, 0.9 * len(rows) + 0.3)
     for axes_row, (label, frames) in zip(figure.subplots(len(rows), count, squeeze=False), rows.items(), strict=True):
         for axes, i in zip(axes_row, np.linspace(0, len(frames) - 1, count).round().astype(int), strict=True):
             axes.imshow(frames[i], interpolation="nearest")
