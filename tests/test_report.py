@@ -360,6 +360,17 @@ def test_tables_are_in_the_order_of_the_notebooks_with_the_embedded_set_first(re
     assert papers == ["IMRS", "T-STAM", "Across the papers"]
 
 
+def test_many_tables_of_a_notebook_of_ours_fold_into_one_line(results):
+    """Those of a paper do not, and neither do a few."""
+    for number in range(4):
+        for paper, notebook in (("", "doses"), ("", "not ours"), ("imrs", "streams")):
+            finished.save(replace(TABLE, name=f"{notebook}{number}", paper=paper, notebook=notebook), Parameters())
+    finished.save(replace(TABLE, name="few", paper="", notebook="controls"), Parameters())
+    _, made = read()
+    folds = [summary for summary in made.text("summary") if summary.endswith(" tables")]
+    assert folds == [f"{notebooks.NOTEBOOKS['doses'].title} 4 tables", "not ours 4 tables"]
+
+
 def test_missing_tables_are_listed_with_the_command_that_makes_them(results):
     text, _ = read()
     missing = Page(text.split('id="missing"')[1].split("</section>")[0]).text("li")

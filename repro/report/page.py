@@ -1,5 +1,6 @@
 """From evidence to one HTML page. Style, script and images are inside it; it links only files of the project."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ OUTCOMES = {
 }
 FIRST = ("claim", "verdict")  # columns of the verdicts that fit on a phone
 TIME = "temporal_order"  # the notebook on the direction of time, which has a section of its own
+MANY = 3  # tables of one notebook of ours; more fold into one line
 DOCS = ("evidence", "results", "deviations")  # pages in docs/ that this page links
 
 
@@ -142,10 +144,17 @@ def _counts_again(table: Table, exact: Grid) -> bool:
     return bool(lines) and all(set(line.cells) >= set(exact.columns) for line in lines)
 
 
-def _by_paper(tables: Sequence[Table]) -> list[tuple[str, str, list[Table]]]:
-    """Name, citation and tables of every paper that has tables."""
-    groups = ((name, cite, [t for t in tables if t.result.paper == key]) for key, (name, cite) in TITLES.items())
-    return [group for group in groups if group[-1]]
+def _by_paper(tables: Sequence[Table]) -> list[tuple[str, str, list[tuple[str, list[Table]]]]]:
+    """Name, citation and tables of every paper that has tables, in the groups of `_groups`."""
+    found = ((name, cite, [t for t in tables if t.result.paper == key]) for key, (name, cite) in TITLES.items())
+    return [(name, cite, _groups(own) if not cite else [("", own)]) for name, cite, own in found if own]
+
+
+def _groups(tables: Sequence[Table]) -> list[tuple[str, list[Table]]]:
+    """(the notebook's title, its tables) of a notebook with more than `MANY` tables, which fold into one; else ("", tables)."""
+    groups = ((name, list(own)) for name, own in itertools.groupby(tables, key=lambda table: table.result.notebook))
+    titles = {name: notebook.title for name, notebook in notebooks.NOTEBOOKS.items()}
+    return [(titles.get(name, name) if len(own) > MANY else "", own) for name, own in groups]
 
 
 def _executed(folder: Path) -> dict[str, str]:
