@@ -24,6 +24,7 @@ STOPPED = "stopped; nothing finished is lost: the same command goes on from here
 PATIENCE = 10  # seconds
 FIRST = 30  # seconds that other processes give the first one, which may have the same error: torchrun then ends them
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+QUIET = "ignore:resource_tracker"  # which warns of folders that a stopped command left to it, and removes them
 _codes: list[int] = []  # of the exit, once the command was stopped; the first counts
 _said: list[str] = []
 _kept: list[int] = []  # stderr of a process that is silent
@@ -35,6 +36,9 @@ def in_one_line() -> Iterator[None]:
 
     Exit codes: 1 for an error, 130 for SIGINT, 143 for SIGTERM, 141 when the reader of the output has gone.
     """
+    os.environ["PYTHONWARNINGS"] = ",".join(
+        filter(None, (os.environ.get("PYTHONWARNINGS"), QUIET))
+    )  # of joblib's tracker
     atexit.register(_leave_last)  # first to be registered, so last to be called
     sys.excepthook = _except
     _on_signals(_ask)

@@ -118,6 +118,18 @@ def test_a_broken_pipe_to_another_process_is_an_error():
     assert (done.returncode, done.stderr) == (1, "error: [Errno 32] Broken pipe\n")
 
 
+def test_what_a_stopped_command_leaves_to_the_tracker_goes_without_words(tmp_path):
+    """As where it had no time to end: joblib's tracker of folders, a process of its own, warned of each."""
+    left = tmp_path / "left"
+    left.mkdir()
+    done = run(
+        "import os; from joblib.externals.loky.backend import resource_tracker; resource_tracker.ensure_running(); "
+        f"resource_tracker.register({str(left)!r}, 'folder'); os._exit(3)"
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+    assert not left.exists()
+
+
 def test_without_output_a_command_still_ends_well():
     done = run("print('nobody sees it')", "exec {python} -c {script} >&-")
     assert (done.returncode, done.stderr) == (0, "")
