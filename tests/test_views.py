@@ -121,6 +121,12 @@ def test_clips_of_a_run(data):
     assert clip.label == tiny.dataset(data).labels[1]
     assert clips.training_clip(run, 0, 0).shape == (8, 28, 28, 3)
     assert not np.array_equal(clips.training_clip(run, 0, 0), clips.training_clip(run, 0, 1))
-    assert clips.storage(run).loc["clips", "store"] == len(clips.catalog(run).table)
+    assert clips.storage(run).loc["training videos", "store"] == len(clips.catalog(run).part("train"))
     with pytest.raises(ReproError, match="no clip 'rise/none'"):
         clips.read(run, "rise/none")
+
+
+def test_looking_at_one_clip_stores_that_clip_alone(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("REPRO_DATA", str(tmp_path))
+    clips.test_clip(tiny.run(data), 1)
+    assert len(list((tmp_path / "store").rglob("*.clip"))) == 1

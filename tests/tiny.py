@@ -6,9 +6,8 @@ import pytest
 
 from repro.config import CrossEntropy, Data, Model, Optimisation, Run
 from repro.data import catalog
-from repro.data.clips import ClipDataset
+from repro.data.clips import ClipDataset, prepared
 from repro.data.embedded import videos
-from repro.maps import clips
 
 EDITION = videos.Synthetic(classes=("clap", "rise"), sources=3, train=3, test=6, frames=10, side=36)
 CLASSES = EDITION.classes
@@ -20,7 +19,7 @@ def stored(home: Path, patch: pytest.MonkeyPatch) -> Data:
     patch.setenv("REPRO_DATA", str(home / "data"))
     patch.setitem(videos.EDITIONS, "tiny", EDITION)
     data = Data("synthetic", "tiny", frames=8, size=28, side=36, bound=4.0, flip=False, val_fraction=0.0)
-    clips.catalog(run(data))
+    prepared(data)
     return data
 
 

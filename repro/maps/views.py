@@ -70,6 +70,7 @@ def test_view(run: Run, number: int) -> Seen:
 
     The view is the middle window, or with segments the first crop, which is the centre's.
     """
+    clips.pack(run, clips.catalog(run).part("test")["clip"])
     data = ClipDataset(clips.catalog(run), "test", run.data, (run.data.modality,))
     views = [i for i, view in enumerate(data.views) if view.video == number % len(data.files)]
     return see(data, views[len(views) // 2 if run.data.sampling == "consecutive" else 0])
