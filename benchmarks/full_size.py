@@ -84,8 +84,8 @@ def measure(run: Run) -> dict:
     )
     load = os.getloadavg()[0]
     (record,) = execute.execute([run], jobs=1, device="cpu")
-    count, data = len(record.labels), run.data
-    trained = len(catalog.of(data).part("train")) // BATCH * BATCH
+    count, data, opt = len(record.labels), run.data, run.optimisation
+    trained = len(catalog.of(data).part("train")) // opt.batch * opt.batch
     shape = (data.channels, data.frames, data.size, data.size)
     return {
         "run": run.id,
@@ -97,7 +97,7 @@ def measure(run: Run) -> dict:
         "steps": len(steps),
         "s a step": round(statistics.median(each[0] for each in steps), 3),
         "processor s a step": round(statistics.median(each[1] for each in steps), 3),
-        "training clips/s": round(trained * EPOCHS / sum(each[0] for each in epochs), 2),
+        "training clips/s": round(trained * opt.epochs / sum(each[0] for each in epochs), 2),
         "test videos": count,
         "s a test video": round(tests[0][0] / count, 2),
         "processor s a test video": round(tests[0][1] / count, 2),

@@ -7,7 +7,8 @@ import json
 import pandas as pd
 import pytest
 
-from repro import paths
+from repro import make, paths, records, train
+from repro.data import catalog
 from repro.data.annotations import large
 from repro.parameters import Parameters
 from repro.single import plan
@@ -70,6 +71,25 @@ def test_a_network_is_measured_again_on_another_machine_alone(full_size, tmp_pat
     assert full_size.before(file, about) == {"0a": {"run": "0a", "s a step": 1.5}}
     assert full_size.before(file, {**about, "machine": {"threads": 1}}) == {}
     assert full_size.before(file, {**about, "videos": "w"}) == {}
+
+
+@pytest.mark.slow
+def test_a_network_in_miniature_is_measured_from_its_own_training_and_test(full_size, home, monkeypatch):
+    for owner, name in ((train.Training, "step"), (train.Training, "epoch"), (make, "test")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # the clocks go at the end of the test
+    run = plan.plan(
+        "tsm", Parameters("smoke", seeds=0), "", None, "", ("optimisation.batch=5", "optimisation.epochs=2")
+    )
+    found = full_size.measure(run)
+    record = records.read(records.path_here(run.id))
+    videos = len(catalog.of(run.data).part("train"))
+    assert found["clips an epoch"] == videos // 5 * 5 < videos
+    assert found["steps"] == 2 * (videos // 5)
+    assert (found["run"], found["clip"], found["test videos"]) == (run.id, "3x6x28x28", len(record.labels))
+    assert found["top-1"] == pytest.approx(record.metrics["video_top1"], abs=5e-4)
+    assert 0 < found["s a step"] * found["steps"] < record.provenance["seconds"]
+    assert 0.1 < found["peak GB"] < 20
+    assert full_size.stored(run)["clips"] == len(catalog.of(run.data).table)
 
 
 # -- data_sets.py
