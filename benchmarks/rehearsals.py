@@ -25,20 +25,8 @@ SYSTEMS = (*BOTH, *ONE_STREAM)
 def rehearse(system: str, dataset: str, lists: Path) -> dict:
     """One rehearsal, whose words go on to the terminal at its end. Raises CalledProcessError where it fails."""
     before, start, load = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter(), os.getloadavg()[0]
-    command = (
-        sys.executable,
-        "-m",
-        "repro",
-        "rehearse",
-        system,
-        "--dataset",
-        dataset,
-        "--lists",
-        lists,
-        "--device",
-        "cpu",
-    )
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    words = "-m", "repro", "rehearse", system, "--dataset", dataset, "--lists", lists, "--device", "cpu"
+    done = subprocess.run((sys.executable, *words), stdout=subprocess.PIPE, text=True, check=True)
     print(done.stdout, flush=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = sum(getattr(after, kind) - getattr(before, kind) for kind in ("ru_utime", "ru_stime"))
