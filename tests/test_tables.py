@@ -235,6 +235,19 @@ def test_rows_that_are_not_trained_or_do_not_imitate_are_marked(recorded, paper,
     assert [line.cells[name] for name in ("training", "imitation")] == cells
 
 
+def test_who_has_no_teacher_has_an_empty_cell_beside_a_student_s(recorded, paper):
+    paper()
+    data = Data("synthetic", "small", flip=False)
+    runs = [Run("small", seed, data, Model("resnext3d"), CrossEntropy(), Optimisation()) for seed in (0, 1)]
+    recorded(runs[0], right(0.5), [0] * 100, ["a", "b"], history=[{"clip_top1": 1.0}] * 20)
+    recorded(runs[1], right(0.5), [0] * 100, ["a", "b"], history=[{"clip_top1": 1.0, "imitation": 0.5}] * 20)
+    rows = Row("alone", ((runs[0],),)), Row("taught", ((runs[1],),))
+    table = Table("t", "tstam", "Title.", "Claim.", "alone", rows, NUMBERS, "tstam")
+    result = tables.build(table, Parameters(seeds="0"))
+    assert list(result.frame["imitation"]) == ["", "0.50"]
+    assert "nan" not in result._repr_html_()
+
+
 def test_a_ladder_has_one_line_per_step(made, paper):
     paper(("low", "top1", 50.0), ("middle", "top1", 90.0), ("high", "gain", 40.0))
     table = made_table(made, {"low": 0.5, "middle": 0.7, "high": 0.6}, ladders=(("low", "middle", "high"),))

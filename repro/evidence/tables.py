@@ -122,6 +122,10 @@ def build(table: Table, parameters: Parameters) -> Result:
     said = {label: claimed_gain(label, base.label, paper) for label in gains}
     tests = {label: _test(gains[label], *said[label]) for label in gains if _sign(*said[label])}
     adjusted = dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
+    measured = {row.label: _measured(row, paper, classes) for row in table.rows}
+    if not any(cells["imitation"] for cells in measured.values()):  # nobody has a teacher
+        for cells in measured.values():
+            del cells["imitation"]
     lines = []
     for row in table.rows:
         k, seeds = row.label, len(accuracy(row))
@@ -130,7 +134,7 @@ def build(table: Table, parameters: Parameters) -> Result:
         else:
             verdict = _verdict(gains[k], said[k], tests.get(k), adjusted.get(k), seeds, base.label)
             compared = _compared(gains[k], *said[k])
-        cells = _measured(row, paper, classes) | compared | {"p (Holm)": verdict.p_text}
+        cells = measured[k] | compared | {"p (Holm)": verdict.p_text}
         cells |= {"verdict": str(verdict), "tier": table.tier(parameters)}
         lines.append(Line(cells, tuple(run.id for run in row.runs), verdict))
     return _result(table, parameters, table.name, table.title, lines)
@@ -152,7 +156,8 @@ def _measured(row: Row, paper: pd.DataFrame, classes: int) -> dict[str, str]:
         "seeds": str(len(ours)),
         "seed SD": "" if (spread := seed_sd(row)) is None else f"{spread:.1f}",
         "training": f"{100 * trained:.0f}" + " (not trained)" * (trained < TRAINED),
-    } | ({} if np.isnan(r2) else {"imitation": f"{r2:.2f}" + " (no imitation)" * (r2 < IMITATES)})
+        "imitation": "" if np.isnan(r2) else f"{r2:.2f}" + " (no imitation)" * (r2 < IMITATES),
+    }
 
 
 def _sign(theirs: float | None, order: float | None) -> float | None:
