@@ -91,6 +91,6 @@ def storage(run: Run) -> pd.DataFrame:
         "MB": round(size / 1e6, 1),
         "kB per frame with its flow": round(size / frames / 1e3, 1),
         "short side": run.data.side,
-        "flow": str(clips[0].header["recipe"]["flow"]),
+        "flow": run.data.flow,
     }
     return pd.DataFrame({"store": facts})
