@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from repro import models, paths, records
+from repro import models, paths, progress, records
 from repro.config import Run
 from repro.errors import ReproError, unknown
 from repro.models.tools import checkpoints, inference, own
@@ -43,7 +43,8 @@ def build(run: Run, classes: Sequence[str], initialise: bool = True) -> nn.Modul
     if file is not None and initialise:
         for network in getattr(model, "pathways", (model,)):  # one file starts each stream of a network with several
             found = checkpoints.load_public(network, file, head=run.start is None)
-            print(found, file=sys.stderr)
+            if run.start is None:  # a file from elsewhere; a notebook shows stderr in red, like an error
+                print(found, file=sys.stdout if progress.in_notebook() else sys.stderr)
             if found.fresh and not opt.epochs:
                 raise ReproError(
                     f"{file}: {len(found.fresh)} tensors of the network are not in it, first {found.fresh[0]}, and nothing "

@@ -34,7 +34,7 @@ ROOMS = {
     "losses": "errors config models",
     "microbatches": "errors config models",
     "train": "errors config models data evaluate losses microbatches",
-    "networks": "errors paths config parameters records models",
+    "networks": "errors paths config parameters progress records models",
     "make": "errors paths launched machine config records models data evaluate microbatches train networks",
     "follow": "processes progress config make",
     "execute": "errors launched processes cluster config records models data networks make follow",

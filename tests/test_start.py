@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 
-from repro import execute, make, networks, records
+from repro import execute, make, networks, progress, records
 from repro.config import Distillation, Model, Run, content
 from repro.data.clips import prepared
 from repro.data.embedded import videos
@@ -58,6 +58,21 @@ def student(data, seed=0) -> Run:
 
 def flow(data):
     return dataclasses.replace(data, modality="flow")
+
+
+@pytest.mark.parametrize("notebook", [False, True])
+def test_what_a_network_took_is_said_of_files_from_elsewhere(data, tmp_path, monkeypatch, capsys, notebook):
+    """On stdout in a notebook, which shows stderr in red; of a start of our own nothing is said."""
+    monkeypatch.setattr(progress, "in_notebook", lambda: notebook)
+    make.make(pretext(data), "cpu")
+    networks.build(single(data), tiny.CLASSES)
+    assert capsys.readouterr() == ("", "")
+    public = networks.weights_path(pretext(data)).rename(tmp_path / "public.pt")
+    opt = dataclasses.replace(pretext(data).optimisation, init="public.pt", init_file=str(public))
+    networks.build(single(data, start=None, optimisation=opt), tiny.CLASSES)
+    said, quiet = capsys.readouterr()[:: 1 if notebook else -1]
+    assert said.startswith("public.pt: ")
+    assert quiet == ""
 
 
 # -- plans
